@@ -1,0 +1,1 @@
+"""Time, loops and child processes; knows nothing of nodes."""

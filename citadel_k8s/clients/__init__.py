@@ -1,0 +1,1 @@
+"""Edges that speak to other systems."""

@@ -1,0 +1,1 @@
+"""Edges that read this machine; each knows one outside thing."""

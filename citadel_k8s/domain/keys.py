@@ -1,0 +1,71 @@
+"""Names: node ids, object names, stream and channel names."""
+
+import hashlib
+import re
+
+from citadel_k8s.constants import NODE_ID_MAX
+from citadel_k8s.errors import WireError
+
+_NODE_ID = re.compile(rf"[a-zA-Z0-9._-]{{1,{NODE_ID_MAX}}}")
+_LABEL_MAX = 63
+_HASH_DIGITS = 6
+"""Hex digits of a hash behind a changed name: 16 million, enough to keep one fleet apart; two
+nodes that still collide are told apart by ``spec.nodeId`` and the second is refused."""
+
+
+def check_node_id(text: str) -> str:
+    """Give the node id back if it is one.
+
+    Raises
+    ------
+    WireError
+        With reason ``BadNodeId``.
+    """
+    if not _NODE_ID.fullmatch(text):
+        raise WireError(
+            "BadNodeId", "nodeId", f"{text[:80]!r} is not 1-{NODE_ID_MAX} of A-Z a-z 0-9 . _ -"
+        )
+    return text
+
+
+def node_id_from_name(name: str) -> str:
+    """Give the node id of a Kubernetes node name; longer ones are cut and get a hash.
+
+    Raises
+    ------
+    WireError
+        If the name is empty or has characters that no Kubernetes node name has.
+    """
+    if len(name) <= NODE_ID_MAX:
+        return check_node_id(name)
+    return check_node_id(f"{name[: NODE_ID_MAX - _HASH_DIGITS - 1]}-{_digest(name)}")
+
+
+def object_name(node_id: str) -> str:
+    """Give the name of the FabricNode of a node id.
+
+    Lower case, ``_`` becomes ``-``; a name that had to change, or is longer than 63 characters,
+    gets a hash of the id behind it, so that ``GPU_1`` and ``gpu-1`` stay two objects.
+    """
+    check_node_id(node_id)
+    parts = node_id.lower().replace("_", "-").split(".")
+    plain = ".".join(part.strip("-") for part in parts if part.strip("-")) or "node"
+    if plain == node_id and len(plain) <= _LABEL_MAX:
+        return plain
+    head = plain[: _LABEL_MAX - _HASH_DIGITS - 1].rstrip("-.")
+    return f"{head}-{_digest(node_id)}"
+
+
+def status_channel(node_id: str) -> str:
+    """Give the pub/sub channel on which a node's status is announced."""
+    return f"node:status:{node_id}"
+
+
+def heartbeat_phase(node_id: str, interval: float) -> float:
+    """Give the node's own offset on the heartbeat grid, in seconds, so that a fleet spreads."""
+    fraction = int.from_bytes(hashlib.sha256(node_id.encode()).digest()[:8]) / 2**64
+    return fraction * interval
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]

@@ -1,0 +1,1 @@
+"""Values that cross a border: the wire, the FabricNode, and what collectors read."""

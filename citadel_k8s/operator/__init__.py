@@ -1,0 +1,1 @@
+"""The process that keeps a FabricNode for each node."""

@@ -1,0 +1,1 @@
+"""Edges that send a status away."""

@@ -1,0 +1,1 @@
+"""Edges that keep or carry statuses."""
