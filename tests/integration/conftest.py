@@ -1,0 +1,71 @@
+"""A real Valkey and a real Kubernetes API server for every test below this folder.
+
+How to use it::
+
+    async def test_something(stack: Stack) -> None:
+        client = redis.asyncio.Redis.from_url(stack.redis_url)
+        config = stack.kubeconfig          # all rights; see also stack.kube.write_kubeconfig
+        await stack.kube.request("GET", "/api/v1/namespaces")
+
+- ``stack`` is started once for the whole session (about 3 s) and shared: use names of your own
+  (the fixtures ``namespace`` and ``prefix`` make some), and leave the servers running.
+- Its methods work from any event loop, so tests keep their own loop (no ``loop_scope`` needed).
+- A test that pauses, kills or restarts a server takes ``own_valkey`` (0.1 s), or enters a ``Stack``
+  of its own; several run side by side.
+"""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from citadel_k8s.local.binaries import Binaries, find
+from citadel_k8s.local.stack import Stack
+from citadel_k8s.local.valkey import Valkey
+
+NEED_KUBE = {"stack", "binaries"}
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Find or build the Kubernetes programs before the first test: a build outlasts any timeout."""
+    if session.config.option.collectonly:
+        return
+    if any(NEED_KUBE & set(getattr(item, "fixturenames", ())) for item in session.items):
+        asyncio.run(find(lambda line: print(line, file=sys.__stderr__, flush=True)))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def binaries() -> Binaries:
+    """The Kubernetes programs."""
+    return await find()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack(binaries: Binaries) -> AsyncIterator[Stack]:
+    """A running stack that all tests share."""
+    async with Stack(binaries=binaries) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def own_valkey() -> AsyncIterator[Valkey]:
+    """A Valkey that the test may pause, kill and restart."""
+    async with Stack(kube=False) as running:
+        yield running.valkey
+
+
+@pytest_asyncio.fixture
+async def namespace(stack: Stack) -> str:
+    """A new, empty Kubernetes namespace; it stays (there is no controller to empty it)."""
+    name = f"test-{secrets.token_hex(4)}"
+    await stack.kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    return name
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix for the keys of one test in the shared Valkey."""
+    return f"test-{secrets.token_hex(4)}:"
