@@ -1,0 +1,65 @@
+# Everything a developer does. Needs git, make and Python >= 3.11; the rest comes by itself.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+ARGS ?=
+NAME ?=
+
+.PHONY: help venv demo test check unit integration demo-check bench lock clean \
+	lint format types types-again floors house
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: ## make .venv what requirements.lock says (all targets do)
+	@sh tools/bootstrap.sh
+
+demo: venv ## a small fleet and kubectl get fabricnodes; make demo ARGS=--check ends by itself
+	@$(BIN)/citadel-k8s demo $(ARGS)
+
+test: venv ## everything below, with timings: check, unit, integration, demo-check
+	@$(BIN)/python tools/parts.py check unit integration demo-check
+
+check: venv ## static checks: lint, format, types twice, floors, house rules
+	@$(MAKE) -j2 --output-sync=target lint format types types-again floors house
+
+lint:
+	@$(BIN)/ruff check --quiet && echo "lint: clean"
+
+format:
+	@$(BIN)/ruff format --check --quiet && echo "format: clean"
+
+types:
+	@$(BIN)/mypy --no-error-summary && echo "mypy: clean"
+
+types-again:
+	@out=$$($(BIN)/pyright 2>&1) || { echo "$$out"; exit 1; }; echo "pyright: clean"
+
+floors:
+	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }; echo "floors: kept"
+
+house:
+	@$(BIN)/python tools/house.py
+
+unit: venv ## pure, virtual-time and contract tests; ARGS goes to pytest
+	@$(BIN)/pytest -q tests/unit tests/aio tests/contract $(ARGS)
+
+integration: venv ## tests against real Valkey and kube-apiserver; ARGS goes to pytest
+	@$(BIN)/pytest -q tests/integration $(ARGS)
+
+demo-check: venv ## the demo as a test
+	@$(BIN)/citadel-k8s demo --check
+
+bench: venv ## one benchmark: make bench NAME=agent_cost ARGS=--quick; without NAME all of them
+	@$(BIN)/python tools/benches.py "$(NAME)" $(ARGS)
+
+lock: venv ## lock the dependencies anew: requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra dev \
+		--python-version 3.11 -o requirements.lock pyproject.toml $(ARGS)
+
+clean: ## remove what was made here: .venv, caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
