@@ -1,0 +1,200 @@
+"""The status stream: the durable record of which node spoke when.
+
+`RedisStatusStream` is the real one, on Redis 7.0 or Valkey 7.2 and later;
+`citadel_k8s.stores.fake` has one in memory, held to the same contract.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import redis.asyncio as redis_asyncio
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from typing_extensions import override
+
+from citadel_k8s.aio.clock import Clock, SystemClock
+from citadel_k8s.constants import STATUS_STREAM, STATUS_STREAM_MAXLEN
+from citadel_k8s.errors import ConfigError, StreamError
+from citadel_k8s.models.codec import format_timestamp
+from citadel_k8s.stores.entries import (
+    DEFAULT_BLOCK,
+    DEFAULT_COUNT,
+    Entry,
+    EntryId,
+    StatusStream,
+    StreamHead,
+)
+
+__all__ = [
+    "ANSWER_TIMEOUT",
+    "DEFAULT_BLOCK",
+    "DEFAULT_COUNT",
+    "Entry",
+    "EntryId",
+    "RedisStatusStream",
+    "StatusStream",
+    "StreamHead",
+]
+
+ANSWER_TIMEOUT: Final = 3.0
+"""Seconds for connecting, logging in and an answer, on top of the time that a read may block. A
+server on the same continent answers in 0.2 s; 5 s without one is when readers count as down."""
+
+
+class RedisStatusStream(StatusStream):
+    """The status stream in Redis; connects on the first call and again after each failure.
+
+    Nothing is tried twice in here: a repeated XADD would be a second heartbeat, and the caller
+    has to know how long the stream was away.
+
+    Parameters
+    ----------
+    url : str
+        ``redis://``, ``rediss://`` or ``unix://``; a user and a password in it are used unless
+        given beside it.
+    stream : str
+        Key of the stream.
+    max_length : int
+        Length, in entries, to which `append` trims the stream, in whole blocks of the server's.
+    answer_timeout : float
+        Seconds for an answer, on top of a read's ``block``.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        stream: str = STATUS_STREAM,
+        max_length: int = STATUS_STREAM_MAXLEN,
+        answer_timeout: float = ANSWER_TIMEOUT,
+        clock: Clock | None = None,
+    ) -> None:
+        self.stream = stream
+        self._max_length = max_length
+        self._answer_timeout = answer_timeout
+        self._clock = clock or SystemClock()
+        self._pool = _pool(url, username, password)
+        self._redis: redis_asyncio.Redis = redis_asyncio.Redis(connection_pool=self._pool)
+
+    @override
+    async def read(
+        self, after: EntryId, *, count: int = DEFAULT_COUNT, block: float = DEFAULT_BLOCK
+    ) -> list[Entry]:
+        # BLOCK 0 means "for ever" to the server, so that not to wait is to leave it out.
+        wait = max(1, round(block * 1000)) if block > 0 else None
+        async with self._edge("reading", max(block, 0)):
+            answer: Any = await self._redis.xread(
+                {self.stream: str(after)}, count=count, block=wait
+            )
+        entries = answer[0][1] if answer else []
+        return [Entry.from_fields(EntryId.parse(key), fields or {}) for key, fields in entries]
+
+    @override
+    async def head(self) -> StreamHead:
+        async with self._edge("asking for the end"):
+            pipeline: Any = self._redis.pipeline(transaction=True)
+            pipeline.time()
+            pipeline.xinfo_stream(self.stream)
+            clock, info = await pipeline.execute(raise_on_error=False)
+            if isinstance(info, exceptions.ResponseError) and "no such key" in str(info):
+                info = {"last-generated-id": b"0-0", "length": 0}
+            if isinstance(info, Exception):
+                raise info
+        last = EntryId.parse(info["last-generated-id"])
+        return StreamHead(last, clock[0] * 1000 + clock[1] // 1000, info["length"])
+
+    @override
+    async def append(self, node_id: str, payload: bytes) -> EntryId:
+        timestamp = format_timestamp(self._clock.now())
+        async with self._edge("appending"):
+            key: Any = await self._redis.xadd(
+                self.stream,
+                {"nodeId": node_id, "timestamp": timestamp, "payload": payload},
+                maxlen=self._max_length,
+            )
+        return EntryId.parse(key)
+
+    @override
+    async def trim(self, older_than_ms: int) -> int:
+        async with self._edge("trimming"):
+            gone: Any = await self._redis.xtrim(
+                self.stream, minid=f"{older_than_ms}-0", approximate=False
+            )
+        return int(gone)
+
+    @override
+    async def load_snapshot(self, name: str) -> dict[str, bytes]:
+        async with self._edge(f"loading {name}"):
+            fields: Any = await self._redis.hgetall(name)
+        return {key.decode(errors="replace"): value for key, value in fields.items()}
+
+    @override
+    async def save_snapshot(
+        self, name: str, fields: Mapping[str, bytes], *, removed: Collection[str] = ()
+    ) -> None:
+        if not fields and not removed:
+            return
+        async with self._edge(f"saving {name}"):
+            pipeline: Any = self._redis.pipeline(transaction=True)
+            if removed:
+                pipeline.hdel(name, *removed)
+            if fields:
+                pipeline.hset(name, mapping=dict(fields))
+            await pipeline.execute()
+
+    @override
+    async def close(self) -> None:
+        async with self._edge("closing"):
+            await self._pool.disconnect()
+
+    @asynccontextmanager
+    async def _edge(self, doing: str, extra: float = 0.0) -> AsyncGenerator[None]:
+        """Bound what is done to the server, and turn what goes wrong into a `StreamError`."""
+        limit = extra + self._answer_timeout
+        try:
+            async with asyncio.timeout(limit):
+                yield
+        except TimeoutError as error:
+            raise self._error(doing, f"no answer within {limit:g} s") from error
+        except (exceptions.RedisError, OSError) as error:
+            raise self._error(doing, str(error) or type(error).__name__) from error
+
+    def _error(self, doing: str, detail: str) -> StreamError:
+        options = self._pool.connection_kwargs
+        where = (
+            options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+        )
+        # A server that does not know AUTH quotes its arguments.
+        for secret in filter(None, (options.get("password"),)):
+            detail = detail.replace(str(secret), "***")
+        return StreamError(f"{self.stream} at {where}: {doing}: {detail}")
+
+
+def _pool(url: str, username: str | None, password: str | None) -> redis_asyncio.ConnectionPool:
+    try:
+        pool: redis_asyncio.ConnectionPool = redis_asyncio.ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
+    except ValueError as error:
+        # The URL is not quoted: a password may be in it.
+        raise ConfigError(f"the Redis URL cannot be used: {error}") from error
+    # After the URL and not before it: these are not for a query string to change.
+    pool.connection_kwargs |= {
+        "decode_responses": False,
+        "protocol": 2,  # one shape of answers from servers of every age
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": None,  # each call has its own limit; a blocking read needs more
+        "socket_connect_timeout": None,
+        "socket_keepalive": True,
+    }
+    given = {"username": username, "password": password}
+    pool.connection_kwargs |= {key: value for key, value in given.items() if value is not None}
+    return pool
