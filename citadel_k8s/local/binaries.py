@@ -1,9 +1,32 @@
-"""Stub."""
+"""Where the Kubernetes programs come from: found, downloaded or, as a last resort, built."""
 
-from collections.abc import Callable
+import asyncio
+import fcntl
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-import os
+from typing import Final
+
+from citadel_k8s.aio.clock import Clock, SystemClock
+from citadel_k8s.local.download import DownloadError, Fetch, checksums, download, fetch
+from citadel_k8s.local.gobuild import Builder
+from citadel_k8s.local.versions import ETCD_MINIMUM, KUBE_VERSION
+
+NAMES: Final = ("kube-apiserver", "kubectl", "etcd")
+"""The programs."""
+
+VERSION_TIMEOUT: Final = 5.0
+"""Seconds that a program on PATH may take to tell its version; it takes about 0.1 s."""
+
+LOCK_POLL: Final = 0.2
+"""Seconds between two tries to become the one who builds."""
+
+WAIT_REPORT: Final = 5.0
+"""Seconds between two lines while another process builds."""
 
 Report = Callable[[str], None]
 """Takes one line of progress."""
@@ -13,12 +36,6 @@ def quiet(_line: str) -> None:
     """Report nothing."""
 
 
-async def find(report: Report = quiet) -> "Binaries":
-    """x"""
-    A = Path(os.environ["KUBEBUILDER_ASSETS"])
-    return Binaries(A / "kube-apiserver", A / "kubectl", A / "etcd")
-
-
 @dataclass(frozen=True)
 class Binaries:
     """The programs of an embedded cluster."""
@@ -26,3 +43,196 @@ class Binaries:
     kube_apiserver: Path
     kubectl: Path
     etcd: Path
+
+
+class Finder:
+    """Finds the programs, in this order of preference.
+
+    1. the folder that ``KUBEBUILDER_ASSETS`` names, taken as it is;
+    2. ``PATH``, where the version fits;
+    3. this user's cache;
+    4. the official release downloads, checked, where they answer within 5 s;
+    5. a build from the Go module proxy.
+
+    What 4 and 5 give goes into the cache, under a lock.
+
+    Parameters
+    ----------
+    report : callable
+        Told what happens.
+    environ : mapping, optional
+        Environment; the process's own if left out.
+    fetch : callable
+        Yields what is behind a URL.
+    tools : Path, optional
+        The pinned Go modules.
+    """
+
+    def __init__(
+        self,
+        report: Report = quiet,
+        *,
+        environ: Mapping[str, str] | None = None,
+        fetch: Fetch = fetch,
+        tools: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._report = report
+        self._environ = os.environ if environ is None else environ
+        self._fetch = fetch
+        self._tools = tools
+        self._clock = clock or SystemClock()
+
+    @property
+    def cache(self) -> Path:
+        """Folder for programs of this version."""
+        return self._home / "kube" / KUBE_VERSION
+
+    @property
+    def _home(self) -> Path:
+        folder = self._environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return Path(folder).expanduser() / "citadel-k8s"
+
+    async def find(self) -> Binaries:
+        """Return the programs, after a download or a build if need be.
+
+        Raises
+        ------
+        BuildError
+            A program could neither be found nor downloaded nor built.
+        """
+        found = await self._look()
+        if missing := [name for name in NAMES if name not in found]:
+            async with self._lock():
+                await self._provide([name for name in missing if not self._cached(name)])
+            found |= {name: self.cache / name for name in missing}
+        return Binaries(found["kube-apiserver"], found["kubectl"], found["etcd"])
+
+    async def _look(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for name in NAMES:
+            path = self._in_assets(name) or await self._on_path(name) or self._cached(name)
+            if path:
+                found[name] = path
+        return found
+
+    def _in_assets(self, name: str) -> Path | None:
+        folder = self._environ.get("KUBEBUILDER_ASSETS")
+        return _program(Path(folder, name)) if folder else None
+
+    async def _on_path(self, name: str) -> Path | None:
+        for folder in self._environ.get("PATH", "").split(os.pathsep):
+            path = _program(Path(folder, name)) if folder else None
+            if path and _fits(name, await _version(path)):
+                return path
+        return None
+
+    def _cached(self, name: str) -> Path | None:
+        return _program(self.cache / name)
+
+    async def _provide(self, names: Collection[str]) -> None:
+        """Download or build these programs into the cache."""
+        if not names:
+            return
+        try:
+            await self._download(names)
+        except DownloadError as error:
+            self._report(f"no download: {error}")
+            work = self._home / "build"
+            builder = Builder(
+                self.cache,
+                work,
+                self._report,
+                tools=self._tools,
+                environ=self._environ,
+                clock=self._clock,
+            )
+            await builder.build([name for name in names if not self._cached(name)])
+
+    async def _download(self, names: Collection[str]) -> None:
+        self._report(f"looking for official downloads of {', '.join(names)}")
+        sums = await checksums(names, self._fetch)
+        for name in names:
+            began = self._clock.monotonic()
+            self._report(f"{name}: downloading")
+            await download(name, sums[name], self.cache, self._fetch)
+            self._report(f"{name}: downloaded in {self._clock.monotonic() - began:.0f} s")
+
+    @asynccontextmanager
+    async def _lock(self) -> AsyncIterator[None]:
+        """Hold the cache's lock; the kernel frees it if this process dies."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        with (self._home / "lock").open("a") as file:
+            began = self._clock.monotonic()
+            spoke = -WAIT_REPORT
+            while not _try_lock(file.fileno()):
+                waited = self._clock.monotonic() - began
+                if waited - spoke >= WAIT_REPORT:
+                    spoke = waited
+                    self._report(f"another process makes the programs: waiting, {waited:.0f} s")
+                await asyncio.sleep(LOCK_POLL)
+            yield
+
+
+async def find(report: Report = quiet) -> Binaries:
+    """Return the programs of the embedded cluster; see `Finder`."""
+    return await Finder(report).find()
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _program(path: Path) -> Path | None:
+    return path.absolute() if path.is_file() and os.access(path, os.X_OK) else None
+
+
+def _fits(name: str, version: tuple[int, int] | None) -> bool:
+    """Tell whether a program of this version may be used."""
+    if version is None:
+        return False
+    if name == "etcd":
+        return version >= ETCD_MINIMUM
+    return version == tuple(map(int, KUBE_VERSION.split(".")[:2]))
+
+
+async def _version(path: Path) -> tuple[int, int] | None:
+    """Ask a program for its major and minor version."""
+    words = ["version", "--client"] if path.name == "kubectl" else ["--version"]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            path,
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    try:
+        async with asyncio.timeout(VERSION_TIMEOUT):
+            answer, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return None
+    return _parse_version(answer.decode(errors="replace"))
+
+
+def _parse_version(text: str) -> tuple[int, int] | None:
+    match = re.search(r"(?:Kubernetes|Client Version:|etcd Version:) v?(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _lines(binaries: Binaries) -> Iterator[str]:
+    yield from (f"{path}\n" for path in (binaries.kube_apiserver, binaries.kubectl, binaries.etcd))
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(
+        _lines(asyncio.run(find(lambda line: print(line, file=sys.stderr, flush=True))))  # noqa: T201
+    )

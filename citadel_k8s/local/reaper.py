@@ -66,8 +66,12 @@ def _wake_on_child() -> int:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _note)
     return reading
+
+
+def _note(_number: int, _frame: object) -> None:
+    """Handle a signal by its byte in the wake-up pipe alone."""
 
 
 def _start(program: list[str]) -> int:
