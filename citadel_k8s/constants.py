@@ -38,3 +38,27 @@ missed beats the timeout is 100 s, as decided."""
 
 STALE_INTERVALS: Final = 1.5
 """Intervals without a heartbeat after which a value is called stale."""
+
+GOODBYE_SECONDS: Final = 120.0
+"""How long a node that said goodbye is Draining when it did not say when it will be back, in
+seconds: a DaemonSet's rolling update replaces a pod well within two minutes."""
+
+GOODBYE_MAX_SECONDS: Final = 600.0
+"""Longest absence that a goodbye can announce, in seconds; beyond it silence is an outage."""
+
+CLOCK_SKEW_MAX: Final = 10.0
+"""Difference between a node's clock and the receiver's that is called a skew, in seconds: TLS and
+token checks still work at 10 s, and network delay never gets there."""
+
+DISK_FULL_RATIO: Final = 0.95
+"""Share of the disk above which a node is Degraded: the kubelet evicts at 0.85 to 0.95."""
+
+LIST_MAX: Final = 16
+"""Entries kept of a list in an object's status; what is beyond is counted. 16 GPUs is the largest
+node on sale."""
+
+NAME_MAX: Final = 96
+"""Characters kept of a name from outside in an object's status."""
+
+STATUS_MAX_BYTES: Final = 4096
+"""Largest status of a FabricNode, in bytes of JSON: 10,000 objects stay at 40 MB in etcd."""

@@ -1,0 +1,174 @@
+"""What a status message says, reduced to what the operator needs, in base units."""
+
+from dataclasses import dataclass
+
+from citadel_k8s.constants import NAME_MAX
+from citadel_k8s.models.wire import GpuInfo, ServiceInfo, StatusMessage
+
+_GIB = 1024**3
+_MIB = 1024**2
+
+NOT_REPORTED = "NotReported"
+"""Reason of whatever a message does not speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFact:
+    """One GPU: health is ``ok``, ``degraded``, ``failed`` or ``unknown``."""
+
+    index: int
+    uuid: str | None
+    health: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFact:
+    """One service: health in the wire's words, models None if not known."""
+
+    name: str
+    type: str
+    status: str
+    health: str
+    port: int | None
+    models: tuple[str, ...] | None
+    reason: str | None
+
+    @property
+    def serving(self) -> bool:
+        """Whether its models can be asked now: running is not enough."""
+        return self.health == "ok" and self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFact:
+    """A source of the agent that did not deliver."""
+
+    name: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """One message; None is "not known". Bytes, ratios 0-1, seconds."""
+
+    gpus: tuple[GpuFact, ...] | None
+    gpu_model: str | None
+    driver: str | None
+    services: tuple[ServiceFact, ...] | None
+    utilization: float | None
+    vram_used: int | None
+    vram_total: int | None
+    running: int | None
+    waiting: int | None
+    cpu_count: int | None
+    memory_total: int | None
+    disk_ratio: float | None
+    sources: tuple[SourceFact, ...]
+    addresses: tuple[str, ...]
+    agent_version: str | None
+    clock_offset: float | None
+
+    def source(self, name: str) -> SourceFact | None:
+        """Give the failed or absent source of that name, None if it delivered."""
+        return next((source for source in self.sources if source.name == name), None)
+
+
+def facts_from(message: StatusMessage, *, clock_offset: float | None = None) -> NodeFacts:
+    """Reduce a message.
+
+    Parameters
+    ----------
+    message : StatusMessage
+        As decoded.
+    clock_offset : float or None
+        Sender's time minus the receiver's, in seconds.
+    """
+    status = message.status
+    gpus, services, system = status.gpu, status.services, status.system
+    return NodeFacts(
+        gpus=_gpu_facts(message),
+        gpu_model=clip(gpus[0].name) if gpus else None,
+        driver=clip(gpus[0].driver) if gpus and gpus[0].driver else None,
+        services=tuple(_service_fact(s) for s in services) if services is not None else None,
+        utilization=_mean([g.utilization_percent for g in gpus or []], 100),
+        vram_used=_total([g.memory_used_mb for g in gpus or []], _MIB),
+        vram_total=_total([g.memory_total_mb for g in gpus or []], _MIB),
+        running=_requests([s.requests_running for s in services or []]),
+        waiting=_requests([s.requests_waiting for s in services or []]),
+        cpu_count=system.cpu_count,
+        memory_total=_scaled(system.memory_total_gb, _GIB),
+        disk_ratio=None if system.disk_percent is None else system.disk_percent / 100,
+        sources=tuple(
+            SourceFact(clip(c.name), c.state, clip(c.reason or NOT_REPORTED))
+            for c in status.collectors or []
+            if c.state != "ok"
+        ),
+        addresses=_addresses(message),
+        agent_version=clip(message.agent.version) if message.agent else None,
+        clock_offset=clock_offset,
+    )
+
+
+def clip(text: str, length: int = NAME_MAX) -> str:
+    """Shorten a text from outside and take its control characters out."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
+    return clean if len(text) <= length else clean[:-1] + "…"
+
+
+def _gpu_facts(message: StatusMessage) -> tuple[GpuFact, ...] | None:
+    if message.status.gpu is None:
+        return None
+    return tuple(_gpu_fact(gpu) for gpu in message.status.gpu)
+
+
+def _gpu_fact(gpu: GpuInfo) -> GpuFact:
+    health = gpu.health if gpu.health in {"ok", "degraded", "failed"} else "unknown"
+    return GpuFact(
+        index=gpu.index,
+        uuid=clip(gpu.uuid) if gpu.uuid else None,
+        health=health,
+        reason=clip(gpu.reason) if gpu.reason else None,
+    )
+
+
+def _service_fact(service: ServiceInfo) -> ServiceFact:
+    # The first messages said "healthy" where all later ones say "ok".
+    health = "ok" if service.health == "healthy" else clip(service.health or "unknown")
+    models = service.models
+    return ServiceFact(
+        name=clip(service.name),
+        type=clip(service.type),
+        status=clip(service.status),
+        health=health,
+        port=service.port,
+        models=tuple(clip(m) for m in models) if models is not None else None,
+        reason=clip(service.reason) if service.reason else None,
+    )
+
+
+def _addresses(message: StatusMessage) -> tuple[str, ...]:
+    node = message.status.node
+    known = [*(message.addresses or []), node.network_ip, node.tailscale_ip]
+    return tuple(dict.fromkeys(clip(address) for address in known if address))
+
+
+def _mean(values: list[float | None], scale: float) -> float | None:
+    known = [value for value in values if value is not None]
+    # A mean over some of the GPUs would pass for the node's own.
+    return sum(known) / len(known) / scale if known and len(known) == len(values) else None
+
+
+def _total(values: list[int | None], scale: int) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) * scale if known and len(known) == len(values) else None
+
+
+def _requests(values: list[float | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return int(sum(known)) if known else None
+
+
+def _scaled(value: float | None, scale: int) -> int | None:
+    return None if value is None else int(value * scale)
