@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple, Protocol
 
+from typing_extensions import override
+
 from citadel_k8s.errors import WireError
 
 _ENTRY_ID: Final = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
@@ -46,6 +48,7 @@ class EntryId(_Halves):
             raise WireError("BadEntryId", "id", f"{plain[:80]!r} is not <ms>-<seq>")
         return cls(int(match[1]), int(match[2]))
 
+    @override
     def __str__(self) -> str:
         return f"{self.ms}-{self.seq}"
 

@@ -96,7 +96,7 @@ class RedisStatusStream(StatusStream):
             answer: Any = await self._redis.xread(
                 {self.stream: str(after)}, count=count, block=wait
             )
-        entries = answer[0][1] if answer else []
+        entries: list[tuple[bytes, dict[bytes, bytes] | None]] = answer[0][1] if answer else []
         return [Entry.from_fields(EntryId.parse(key), fields or {}) for key, fields in entries]
 
     @override
@@ -105,13 +105,10 @@ class RedisStatusStream(StatusStream):
             pipeline: Any = self._redis.pipeline(transaction=True)
             pipeline.time()
             pipeline.xinfo_stream(self.stream)
-            clock, info = await pipeline.execute(raise_on_error=False)
-            if isinstance(info, exceptions.ResponseError) and "no such key" in str(info):
-                info = {"last-generated-id": b"0-0", "length": 0}
-            if isinstance(info, Exception):
-                raise info
-        last = EntryId.parse(info["last-generated-id"])
-        return StreamHead(last, clock[0] * 1000 + clock[1] // 1000, info["length"])
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+            info = _stream_info(answers[1])
+        now_ms = answers[0][0] * 1000 + answers[0][1] // 1000
+        return StreamHead(EntryId.parse(info["last-generated-id"]), now_ms, info["length"])
 
     @override
     async def append(self, node_id: str, payload: bytes) -> EntryId:
@@ -178,6 +175,15 @@ class RedisStatusStream(StatusStream):
         for secret in filter(None, (options.get("password"),)):
             detail = detail.replace(str(secret), "***")
         return StreamError(f"{self.stream} at {where}: {doing}: {detail}")
+
+
+def _stream_info(answer: Any) -> dict[str, Any]:
+    if isinstance(answer, exceptions.ResponseError) and "no such key" in str(answer):
+        return {"last-generated-id": b"0-0", "length": 0}
+    if isinstance(answer, Exception):
+        raise answer
+    info: dict[str, Any] = answer
+    return info
 
 
 def _pool(url: str, username: str | None, password: str | None) -> redis_asyncio.ConnectionPool:
