@@ -1,0 +1,288 @@
+"""What this project asks of the Kubernetes API, each call bounded and none of them repeated."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from citadel_k8s.clients.kube.apply import Applier
+from citadel_k8s.clients.kube.transport import (
+    MERGE_PATCH,
+    REQUEST_TIMEOUT,
+    Transport,
+    configure,
+)
+from citadel_k8s.errors import KubeError
+from citadel_k8s.models.fabricnode import GROUP, PLURAL, VERSION
+
+EVENT_NAMESPACE: Final = "default"
+"""Namespace of the Events of objects that have none. Source: the API server refuses others."""
+
+LIST_CHUNK: Final = 500
+"""Objects per answer of a LIST. Source: kubectl and client-go; 500 of 4 kB are 2 MB."""
+
+NOT_FOUND: Final = 404
+GONE: Final = 410
+
+_FABRIC_NODES: Final = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+_FABRIC_STATUSES: Final = f"/apis/{GROUP}/{VERSION}/fabricstatuses"
+_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+_EVENTS: Final = f"/api/v1/namespaces/{EVENT_NAMESPACE}/events"
+
+Object = dict[str, Any]
+
+
+class KubeClient:
+    """The Kubernetes API as raw objects.
+
+    Every call raises `KubeError`: ``status`` 0 when there was no answer, ``retry_after`` where
+    the server named a time. Nothing is retried in here.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._applier = Applier(transport)
+
+    @classmethod
+    async def connect(
+        cls,
+        kubeconfig: Path | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> "KubeClient":
+        """Read the credentials; the first request opens the connection.
+
+        Parameters
+        ----------
+        kubeconfig : Path or None
+            The file to use; without it ``KUBECONFIG``, the pod's service account, then
+            ``~/.kube/config``.
+        timeout : float
+            Seconds for each request.
+
+        Raises
+        ------
+        ConfigError
+            If there are no credentials; says what to do.
+        """
+        return cls(Transport(await configure(kubeconfig, environ), timeout))
+
+    def with_token(self, token: str) -> "KubeClient":
+        """Give a client of the same server that is whoever the token says."""
+        return KubeClient(self._transport.with_token(token))
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._transport.close()
+
+    # FabricNodes
+
+    async def list_fabric_nodes(self, *, chunk: int = LIST_CHUNK) -> list[Object]:
+        """Give all FabricNodes."""
+        return await self._list(_FABRIC_NODES, {}, chunk)
+
+    async def get_fabric_node(self, name: str) -> Object | None:
+        """Give one FabricNode, or None if it does not exist."""
+        return await self._get(_at(_FABRIC_NODES, name))
+
+    async def create_fabric_node(self, body: Object) -> Object:
+        """Create a FabricNode; status 409 if it exists."""
+        return await self._transport.request("POST", _FABRIC_NODES, body=body)
+
+    async def patch_fabric_node(self, name: str, patch: Object) -> Object:
+        """Merge a patch into spec and metadata of a FabricNode."""
+        return await self._patch(_at(_FABRIC_NODES, name), patch)
+
+    async def patch_fabric_node_status(self, name: str, patch: Object) -> Object:
+        """Merge ``{"status": …}`` into a FabricNode; all else in it is ignored."""
+        return await self._patch(_at(_FABRIC_NODES, name) + "/status", patch)
+
+    async def delete_fabric_node(self, name: str, *, uid: str | None = None) -> bool:
+        """Delete a FabricNode; False if it was not there.
+
+        With a ``uid`` only that very object goes: one created since under its name makes
+        status 409.
+        """
+        options: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._transport.request("DELETE", _at(_FABRIC_NODES, name), body=options)
+        except KubeError as error:
+            if error.status == NOT_FOUND:
+                return False
+            raise
+        return True
+
+    # FabricStatus
+
+    async def get_fabric_status(self, name: str) -> Object | None:
+        """Give a FabricStatus, or None if it does not exist."""
+        return await self._get(_at(_FABRIC_STATUSES, name))
+
+    async def create_fabric_status(self, body: Object) -> Object:
+        """Create a FabricStatus; status 409 if it exists."""
+        return await self._transport.request("POST", _FABRIC_STATUSES, body=body)
+
+    async def patch_fabric_status_status(self, name: str, patch: Object) -> Object:
+        """Merge ``{"status": …}`` into a FabricStatus."""
+        return await self._patch(_at(_FABRIC_STATUSES, name) + "/status", patch)
+
+    # Nodes, Leases, Events, tokens
+
+    async def list_nodes(
+        self, *, label_selector: str | None = None, chunk: int = LIST_CHUNK
+    ) -> list[Object]:
+        """Give the Nodes, all or those that a label selector picks."""
+        query = {"labelSelector": label_selector} if label_selector else {}
+        return await self._list("/api/v1/nodes", query, chunk)
+
+    async def get_lease(
+        self, namespace: str, name: str, *, timeout: float | None = None
+    ) -> Object | None:
+        """Give a Lease, or None if it does not exist."""
+        return await self._get(_at(_LEASES.format(quote(namespace)), name), timeout)
+
+    async def create_lease(self, body: Object, *, timeout: float | None = None) -> Object:
+        """Create a Lease in the namespace that it names; status 409 if it exists."""
+        path = _LEASES.format(quote(body["metadata"]["namespace"]))
+        return await self._transport.request("POST", path, body=body, timeout=timeout)
+
+    async def replace_lease(self, body: Object, *, timeout: float | None = None) -> Object:
+        """Replace a Lease; status 409 if its ``resourceVersion`` is not the newest."""
+        metadata = body["metadata"]
+        path = _at(_LEASES.format(quote(metadata["namespace"])), metadata["name"])
+        return await self._transport.request("PUT", path, body=body, timeout=timeout)
+
+    async def create_event(
+        self,
+        involved: Object,
+        *,
+        reason: str,
+        message: str,
+        first_time: str,
+        last_time: str | None = None,
+        count: int = 1,
+        kind: Literal["Normal", "Warning"] = "Normal",
+        component: str = "citadel-operator",
+    ) -> Object:
+        """Create a core/v1 Event about a cluster-scoped object.
+
+        Parameters
+        ----------
+        involved : dict
+            The object, with ``apiVersion``, ``kind`` and ``metadata`` of at least a name.
+        first_time, last_time : str
+            RFC 3339 in whole seconds; the second is the first if None.
+        count : int
+            How often it happened; to tell the same thing once is the caller's part.
+        """
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "generateName": f"{involved['metadata']['name']}.",
+                "namespace": EVENT_NAMESPACE,
+            },
+            "involvedObject": _reference(involved),
+            "reason": reason,
+            "message": message[:1024],  # the API server refuses longer ones
+            "type": kind,
+            "count": count,
+            "firstTimestamp": first_time,
+            "lastTimestamp": last_time or first_time,
+            "source": {"component": component},
+            "reportingComponent": component,
+        }
+        return await self._transport.request("POST", _EVENTS, body=body)
+
+    async def patch_event(self, name: str, patch: Object) -> Object:
+        """Merge into an Event of `create_event`, such as a new count and last time."""
+        return await self._patch(_at(_EVENTS, name), patch)
+
+    async def create_token(
+        self,
+        namespace: str,
+        service_account: str,
+        *,
+        seconds: int = 3600,
+        audiences: Sequence[str] = (),
+    ) -> str:
+        """Give a token of a service account that holds for so many seconds (at least 600)."""
+        path = (
+            f"/api/v1/namespaces/{quote(namespace)}/serviceaccounts/{quote(service_account)}/token"
+        )
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds, "audiences": list(audiences)},
+        }
+        answer = await self._transport.request("POST", path, body=body)
+        return str(answer["status"]["token"])
+
+    # Any kind
+
+    async def apply(self, documents: Iterable[Object]) -> None:
+        """Apply objects of any kind, in their order; see `Applier.apply`."""
+        await self._applier.apply(documents)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        timeout: float | None = None,
+    ) -> Object:
+        """Ask for anything else; see `Transport.request`."""
+        return await self._transport.request(method, path, query=query, body=body, timeout=timeout)
+
+    async def _get(self, path: str, timeout: float | None = None) -> Object | None:
+        try:
+            return await self._transport.request("GET", path, timeout=timeout)
+        except KubeError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    async def _patch(self, path: str, patch: Object) -> Object:
+        return await self._transport.request("PATCH", path, body=patch, content_type=MERGE_PATCH)
+
+    async def _list(self, path: str, query: Mapping[str, str], chunk: int) -> list[Object]:
+        try:
+            return await self._chunks(path, query, chunk)
+        except KubeError as error:
+            # The token of the next chunk lives as long as etcd's history; start over, once.
+            if error.status != GONE:
+                raise
+            return await self._chunks(path, query, chunk)
+
+    async def _chunks(self, path: str, query: Mapping[str, str], chunk: int) -> list[Object]:
+        items: list[Object] = []
+        following = {**query, "limit": str(chunk)}
+        while True:
+            answer = await self._transport.request("GET", path, query=following)
+            items += answer.get("items") or []
+            metadata: Object = answer.get("metadata") or {}
+            token = metadata.get("continue")
+            if not token:
+                return items
+            following["continue"] = token
+
+
+def _at(collection: str, name: str) -> str:
+    return f"{collection}/{quote(name, safe='')}"
+
+
+def _reference(involved: Object) -> Object:
+    metadata = involved["metadata"]
+    reference = {
+        "apiVersion": involved["apiVersion"],
+        "kind": involved["kind"],
+        "name": metadata["name"],
+        "uid": metadata.get("uid"),
+        "resourceVersion": metadata.get("resourceVersion"),
+    }
+    return {key: value for key, value in reference.items() if value}

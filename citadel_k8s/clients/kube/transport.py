@@ -1,0 +1,192 @@
+"""One connection to an API server: a request with a deadline in, parsed JSON or an error out.
+
+Objects travel as plain dicts. The generated models of the library are left out on purpose: they
+cost several times the memory and the time, and know nothing of our own kinds.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlencode
+
+import aiohttp
+import pydantic_core
+import yaml
+from kubernetes.aio import config
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject, RESTResponse
+
+from citadel_k8s.errors import ConfigError, KubeError
+
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds until a connection stands. An API server that accepts none for 5 s is down."""
+
+REQUEST_TIMEOUT: Final = 30.0
+"""Seconds for a whole request. The server's own limit is 60 s; a LIST of 500 objects takes under
+1 s, so that 30 s tell an overloaded server from a dead one."""
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+_MESSAGE_MAX: Final = 1000
+"""Longest quotation of a server's answer, in characters."""
+
+
+class Transport:
+    """Requests to one API server, with one set of credentials.
+
+    Nothing is tried twice in here; who calls knows what may be repeated.
+    """
+
+    def __init__(self, configuration: Configuration, timeout: float = REQUEST_TIMEOUT) -> None:
+        self.configuration = configuration
+        self._rest = RESTClientObject(configuration)
+        self._timeout = timeout
+
+    def with_token(self, token: str) -> "Transport":
+        """Give a transport to the same server that shows a bearer token and nothing else."""
+        mine = self.configuration
+        other = Configuration(host=mine.host)
+        for name in (
+            "ssl_ca_cert",
+            "ca_cert_data",
+            "verify_ssl",
+            "disable_strict_ssl_verification",
+            "tls_server_name",
+            "proxy",
+        ):
+            setattr(other, name, getattr(mine, name))
+        other.api_key = {"BearerToken": f"Bearer {token}"}
+        return Transport(other, self._timeout)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask the server and give its JSON object back.
+
+        Parameters
+        ----------
+        timeout : float or None
+            Seconds for the whole of it; that of the transport if None.
+
+        Raises
+        ------
+        KubeError
+            With the HTTP status, or 0 when there was no answer.
+        """
+        asked = f"{method} {path}"
+        url = f"{self.configuration.host}{path}"
+        if query:
+            url += f"?{urlencode(query)}"
+        limit = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=CONNECT_TIMEOUT)
+        try:
+            headers = await self._headers(content_type)
+            answer = await self._rest.request(
+                method, url, headers=headers, body=body, _request_timeout=limit
+            )
+            data = await answer.read()
+        except TimeoutError as error:
+            raise KubeError(0, f"{asked}: no answer within {limit.total:g} s") from error
+        except (aiohttp.ClientError, OSError, config.ConfigException) as error:
+            raise KubeError(0, f"{asked}: {str(error) or type(error).__name__}") from error
+        return _parse(asked, answer, data)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._rest.close()
+
+    async def _headers(self, content_type: str) -> dict[str, str]:
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": content_type,
+            "User-Agent": "citadel-k8s",
+        }
+        # Asked each time: the token of a pod is a file that the kubelet renews.
+        token = (await self.configuration.auth_settings()).get("BearerToken")
+        if token and token["value"]:
+            headers["Authorization"] = token["value"]
+        return headers
+
+
+async def configure(
+    kubeconfig: Path | None, environ: Mapping[str, str] | None = None
+) -> Configuration:
+    """Find out which API server to ask, and as whom.
+
+    A kubeconfig that was named wins, then ``KUBECONFIG``, then the service account of the pod,
+    then ``~/.kube/config``, as in the client for Go.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or it cannot be read.
+    """
+    env = os.environ if environ is None else environ
+    found = Configuration()
+    named = kubeconfig or _first_file(env.get("KUBECONFIG", ""))
+    home = Path(env.get("HOME", "/nonexistent")) / ".kube" / "config"
+    try:
+        if named is None and env.get("KUBERNETES_SERVICE_HOST"):
+            config.load_incluster_config(found)
+            return found
+        path = named or home
+        if not path.is_file():
+            raise ConfigError(_where_to_get_one(named))
+        await config.load_kube_config(str(path), client_configuration=found, persist_config=False)
+    except (config.ConfigException, OSError, yaml.YAMLError, ValueError, TypeError) as error:
+        source = f"kubeconfig {named or home}" if named or home.is_file() else "service account"
+        raise ConfigError(f"{source}: {error}") from error
+    return found
+
+
+def _first_file(paths: str) -> Path | None:
+    files = [Path(part) for part in paths.split(os.pathsep) if part]
+    return next((file for file in files if file.is_file()), files[0] if files else None)
+
+
+def _where_to_get_one(named: Path | None) -> str:
+    if named is not None:
+        return f"kubeconfig {named}: no such file; name another with --kubeconfig"
+    return (
+        "no API server is known: name a kubeconfig with --kubeconfig or KUBECONFIG, "
+        "or run in a pod with a service account"
+    )
+
+
+def _parse(asked: str, answer: RESTResponse, data: bytes) -> dict[str, Any]:
+    document = _object(data)
+    if answer.status >= 400:  # noqa: PLR2004 - what HTTP calls an error
+        raise _refusal(asked, answer, data, document or {})
+    if document is None:
+        raise KubeError(answer.status, f"{asked}: the answer is no JSON object")
+    return document
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        document: Any = pydantic_core.from_json(data)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else None
+
+
+def _refusal(asked: str, answer: RESTResponse, data: bytes, said: Mapping[str, Any]) -> KubeError:
+    message = said.get("message") or data.decode(errors="replace").strip() or answer.reason
+    return KubeError(
+        answer.status,
+        f"{asked}: {answer.status}: {str(message)[:_MESSAGE_MAX]}",
+        _retry_after(answer.headers.get("Retry-After", "")),
+    )
+
+
+def _retry_after(header: str) -> float | None:
+    # The other form of the header, a date, is used by no API server.
+    return float(header) if header.isascii() and header.isdigit() else None
