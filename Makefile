@@ -24,7 +24,7 @@ test: venv ## everything below, with timings: check, unit, integration, demo-che
 	@$(BIN)/python tools/parts.py check unit integration demo-check
 
 check: venv ## static checks: lint, format, types twice, floors, house rules
-	@$(MAKE) -j2 --output-sync=target lint format types types-again floors house
+	@$(MAKE) -j2 -k --output-sync=target lint format types types-again floors house
 
 lint:
 	@$(BIN)/ruff check --quiet && echo "lint: clean"

@@ -115,7 +115,8 @@ def load(
     file : Path or None
         YAML file with camelCase keys.
     env : mapping or None
-        The environment; that of the process if None. Unknown names are ignored.
+        The environment; that of the process if None. Unknown names are ignored, and so are
+        empty values: manifests set those where nothing is meant.
     overrides
         Values from the command line; None means "not given".
 
@@ -128,7 +129,8 @@ def load(
     values |= _from_env(kind, os.environ if env is None else env)
     values |= {to_camel(key): value for key, value in overrides.items() if value is not None}
     try:
-        return kind.model_validate(values)
+        # By alias alone: a snake_case key in the file would stand beside the one that wins.
+        return kind.model_validate(values, by_alias=True, by_name=False)
     except pydantic.ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}"
@@ -152,4 +154,4 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 def _from_env(kind: type[Settings], env: Mapping[str, str]) -> dict[str, Any]:
     names = {f"{ENV_PREFIX}{name.upper()}": to_camel(name) for name in kind.model_fields}
-    return {key: env[name] for name, key in names.items() if name in env}
+    return {key: env[name] for name, key in names.items() if env.get(name)}

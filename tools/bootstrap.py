@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -102,7 +101,6 @@ def uv_environment() -> dict[str, str]:
         if pip_name in env:
             env.setdefault(uv_name, env[pip_name])
     if not writable(env.get("HOME")):
-        env["HOME"] = tempfile.mkdtemp(prefix="citadel-home-")
         env.setdefault("UV_CACHE_DIR", str(VENV / ".uv-cache"))
     return env
 

@@ -7,6 +7,7 @@ from citadel_k8s.constants import NODE_ID_MAX
 from citadel_k8s.errors import WireError
 
 _NODE_ID = re.compile(rf"[a-zA-Z0-9._-]{{1,{NODE_ID_MAX}}}")
+_NODE_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 _LABEL_MAX = 63
 _HASH_DIGITS = 6
 """Hex digits of a hash behind a changed name: 16 million, enough to keep one fleet apart; two
@@ -38,7 +39,9 @@ def node_id_from_name(name: str) -> str:
     """
     if len(name) <= NODE_ID_MAX:
         return check_node_id(name)
-    return check_node_id(f"{name[: NODE_ID_MAX - _HASH_DIGITS - 1]}-{_digest(name)}")
+    if not _NODE_NAME.fullmatch(name):
+        raise WireError("BadNodeId", "nodeId", f"{name[:80]!r}… is no Kubernetes node name")
+    return f"{name[: NODE_ID_MAX - _HASH_DIGITS - 1]}-{_digest(name)}"
 
 
 def object_name(node_id: str) -> str:
@@ -63,7 +66,8 @@ def status_channel(node_id: str) -> str:
 
 def heartbeat_phase(node_id: str, interval: float) -> float:
     """Give the node's own offset on the heartbeat grid, in seconds, so that a fleet spreads."""
-    fraction = int.from_bytes(hashlib.sha256(node_id.encode()).digest()[:8]) / 2**64
+    # 32 bits: a quotient of 64 would round up to 1, which is not on the grid.
+    fraction = int.from_bytes(hashlib.sha256(node_id.encode()).digest()[:4]) / 2**32
     return fraction * interval
 
 

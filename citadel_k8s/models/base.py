@@ -1,8 +1,8 @@
 """Common ground of all wire models: how a value from outside is taken and given back."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 
@@ -13,14 +13,22 @@ def _whole_number(value: Any) -> Any:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_whole_number)]
-"""An integer that may arrive written as a float."""
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_whole_number)]
+"""An integer that may arrive written as a float; 64 bits, as Kubernetes and SQL keep it."""
+
+T = TypeVar("T")
+
+Listed = Annotated[list[T], Field(fail_fast=True)]
+"""A list refused at its first bad element: reporting a million of them would stop the reader."""
 
 Timestamp = Annotated[
     str,
     StringConstraints(
         max_length=64,
-        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$",
+        pattern=(  # not \d, which takes the digits of every script
+            r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
+            r"(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+        ),
     ),
 ]
 """RFC 3339 with up to nine fractional digits; kept as text so that it round-trips."""

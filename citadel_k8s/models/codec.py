@@ -1,5 +1,6 @@
 """From bytes to a status message and back, with an error that names the field."""
 
+import reprlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ _DETAIL_MAX = 200
 
 
 def encode(message: StatusMessage) -> bytes:
-    """Give the JSON text of a message, without the keys that are unknown."""
+    """Give the JSON text of a message, without keys whose value is not known."""
     return message.model_dump_json(exclude_none=True).encode()
 
 
@@ -51,7 +52,8 @@ def validate(document: Any, *, node_id: str = "") -> StatusMessage:
     envelope = _envelope(document, node_id)
     _check_version(envelope.get("version"), "version")
     try:
-        message = StatusMessage.model_validate(envelope)
+        # By alias alone: a key ``boot_id`` is an unknown one, not another spelling of ``bootId``.
+        message = StatusMessage.model_validate(envelope, by_alias=True, by_name=False)
     except pydantic.ValidationError as error:
         raise _wire_error(error) from error
     _check_version(message.status.version, "status.version")
@@ -64,12 +66,15 @@ def parse_timestamp(text: str) -> float:
     Raises
     ------
     WireError
-        If the text names no moment, such as 30 February.
+        If the text names no moment, such as 30 February, or a time of no place.
     """
     try:
-        return datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         raise WireError("BadField", "timestamp", _clip(str(error))) from error
+    if moment.tzinfo is None:
+        raise WireError("BadField", "timestamp", _clip(f"{text!r} has no offset"))
+    return moment.timestamp()
 
 
 def format_timestamp(seconds: float, *, fraction: bool = False) -> str:
@@ -105,7 +110,9 @@ def _wire_error(error: pydantic.ValidationError) -> WireError:
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     reason = "BadNodeId" if field == "nodeId" else "BadField"
-    return WireError(reason, field, _clip(f"{first['msg']}, got {first['input']!r}"))
+    # What is missing has no value of its own, and its neighbours are nobody's business.
+    got = "" if first["type"] == "missing" else f", got {reprlib.repr(first['input'])}"
+    return WireError(reason, field, _clip(first["msg"] + got))
 
 
 def _clip(text: str) -> str:

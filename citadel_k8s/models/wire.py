@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from citadel_k8s.constants import WIRE_VERSION
-from citadel_k8s.models.base import CamelModel, NodeId, Timestamp, Whole, WireModel
+from citadel_k8s.models.base import CamelModel, Listed, NodeId, Timestamp, Whole, WireModel
 
 
 class NodeInfo(WireModel):
@@ -79,7 +79,7 @@ class ServiceInfo(WireModel):
     status: str
     port: Whole | None = None
     health: str | None = None
-    models: list[str] | None = None
+    models: Listed[str] | None = None
     idle: bool | None = None
     idle_seconds: Whole | None = None
     last_request_at: Timestamp | None = None
@@ -128,11 +128,11 @@ class Hypervisor(WireModel):
 class Capabilities(WireModel):
     """What the node can do; an absent bool is unknown."""
 
-    gpus: list[CapabilityGpu] | None = None
-    engines: list[str | dict[str, Any]] | None = None
-    tags: list[str] | None = None
+    gpus: Listed[CapabilityGpu] | None = None
+    engines: Listed[str | dict[str, Any]] | None = None
+    tags: Listed[str] | None = None
     hypervisor: Hypervisor | None = None
-    available_services: list[str] | None = None
+    available_services: Listed[str] | None = None
     console: bool | None = None
     desktop: bool | None = None
     files: bool | None = None
@@ -170,15 +170,15 @@ class NodeStatus(WireModel):
     timestamp: Timestamp
     node: NodeInfo
     system: SystemInfo
-    gpu: list[GpuInfo] | None = None
-    services: list[ServiceInfo] | None = None
-    apps: list[AppInfo] | None = None
+    gpu: Listed[GpuInfo] | None = None
+    services: Listed[ServiceInfo] | None = None
+    apps: Listed[AppInfo] | None = None
     capabilities: Capabilities | None = None
     desktop: dict[str, Any] | None = None
-    desktop_capabilities: dict[str, bool] | None = None
+    desktop_capabilities: dict[str, Any] | None = None
     vnc_port: Whole = 0
     worker: WorkerInfo | None = None
-    collectors: list[CollectorInfo] | None = None
+    collectors: Listed[CollectorInfo] | None = None
 
 
 class Permissions(WireModel):
@@ -224,8 +224,8 @@ class Stats(WireModel):
 
     v: Whole
     ts: Whole
-    gpus: list[PulseGpu] | None = None
-    inference: list[PulseInference] | None = None
+    gpus: Listed[PulseGpu] | None = None
+    inference: Listed[PulseInference] | None = None
 
 
 class AgentInfo(CamelModel):
@@ -258,5 +258,5 @@ class StatusMessage(CamelModel):
     interval_seconds: float | None = Field(default=None, gt=0)
     agent: AgentInfo | None = None
     goodbye: Goodbye | None = None
-    addresses: list[str] | None = None
+    addresses: Listed[str] | None = None
     status_port: Whole | None = Field(default=None, ge=1, le=65535)
