@@ -5,7 +5,7 @@ import fcntl
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +152,7 @@ class Finder:
     async def _download(self, names: Collection[str]) -> None:
         self._report(f"looking for official downloads of {', '.join(names)}")
         sums = await checksums(names, self._fetch)
+        self.cache.mkdir(parents=True, exist_ok=True)
         for name in names:
             began = self._clock.monotonic()
             self._report(f"{name}: downloading")
@@ -159,7 +160,7 @@ class Finder:
             self._report(f"{name}: downloaded in {self._clock.monotonic() - began:.0f} s")
 
     @asynccontextmanager
-    async def _lock(self) -> AsyncIterator[None]:
+    async def _lock(self) -> AsyncGenerator[None, None]:
         """Hold the cache's lock; the kernel frees it if this process dies."""
         self._home.mkdir(parents=True, exist_ok=True)
         with (self._home / "lock").open("a") as file:

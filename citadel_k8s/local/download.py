@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-import os
 import platform
+import shutil
 import tarfile
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -88,7 +88,7 @@ async def download(name: str, checksum: str, target: Path, fetch: Fetch) -> Path
     checksum : str
         SHA-256 of what is behind its URL, 64 hex digits.
     target : Path
-        Folder on the file system where it shall lie.
+        Existing folder where it shall lie.
 
     Raises
     ------
@@ -96,7 +96,6 @@ async def download(name: str, checksum: str, target: Path, fetch: Fetch) -> Path
         It stalled, broke off, or its checksum is another.
     """
     part = target / f".{name}.part"
-    target.mkdir(parents=True, exist_ok=True)
     try:
         found = await _receive(_url(name), part, fetch)
         if found != checksum:
@@ -107,8 +106,8 @@ async def download(name: str, checksum: str, target: Path, fetch: Fetch) -> Path
             await asyncio.to_thread(_unpack, part)
         part.chmod(0o755)
         return part.replace(target / name)
-    except (OSError, TimeoutError, aiohttp.ClientError, tarfile.TarError) as error:
-        raise DownloadError(f"{_url(name)}: {error or type(error).__name__}") from error
+    except (OSError, TimeoutError, aiohttp.ClientError, tarfile.TarError, KeyError) as error:
+        raise DownloadError(f"{_url(name)}: {error!r}") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -130,15 +129,13 @@ async def _receive(url: str, path: Path, fetch: Fetch) -> str:
 def _unpack(path: Path) -> None:
     """Replace an etcd archive by the server that it holds."""
     member = f"{_etcd_archive().removesuffix('.tar.gz')}/etcd"
-    program = path.with_suffix(".unpacked")
     with tarfile.open(path) as archive:
         source = archive.extractfile(member)
         if source is None:
             raise tarfile.TarError(f"{member} is not a file")
-        with source, program.open("wb") as out:
-            while chunk := source.read(CHUNK):
-                out.write(chunk)
-    os.replace(program, path)  # noqa: PTH105 - the name that says atomic
+        path.unlink()  # the archive stays open
+        with source, path.open("wb") as out:
+            shutil.copyfileobj(source, out, CHUNK)
 
 
 def _pick(text: str, file: str) -> str:

