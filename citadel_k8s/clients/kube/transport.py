@@ -8,7 +8,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import pydantic_core
@@ -41,6 +42,10 @@ class Transport:
 
     def __init__(self, configuration: Configuration, timeout: float = REQUEST_TIMEOUT) -> None:
         self.configuration = configuration
+        # Left to it, aiohttp reads proxies and ~/.netrc again for every request: 1.0 of the 2.2 ms
+        # of CPU that a patch of a 2 kB status takes (2 cores of a virtual machine, Python 3.11).
+        configuration.client_session_kwargs = {"trust_env": False}
+        configuration.proxy = configuration.proxy or _proxy(configuration.host)
         self._rest = RESTClientObject(configuration)
         self._timeout = timeout
 
@@ -145,6 +150,11 @@ async def configure(
         source = f"kubeconfig {named or home}" if named or home.is_file() else "service account"
         raise ConfigError(f"{source}: {error}") from error
     return found
+
+
+def _proxy(host: str) -> str | None:
+    url = urlsplit(host)
+    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
 
 
 def _first_file(paths: str) -> Path | None:
