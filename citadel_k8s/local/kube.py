@@ -84,6 +84,11 @@ class Kube:
         return f"https://{LOOPBACK}:{self._ports.apiserver.number}"
 
     @property
+    def etcd_url(self) -> str:
+        """URL of etcd; it answers only who has its certificate."""
+        return f"https://{LOOPBACK}:{self._ports.etcd.number}"
+
+    @property
     def etcd_metrics_url(self) -> str:
         """URL of etcd's metrics, plain HTTP."""
         return f"http://{LOOPBACK}:{self._ports.metrics.number}/metrics"
@@ -208,15 +213,14 @@ class Kube:
 
     async def _start_etcd(self, pki: certs.Pki) -> Charge:
         folder = self.folder / "etcd"
-        client = f"https://{LOOPBACK}:{self._ports.etcd.number}"
         peers = f"https://{LOOPBACK}:{self._ports.peers.number}"
         keys = (f"cert-file={pki.etcd.certificate}", f"key-file={pki.etcd.key}")
         trust = (f"trusted-ca-file={pki.ca}", "client-cert-auth=true")
         flags = [
             "--name=local",
             f"--data-dir={folder / 'data'}",
-            f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}",
+            f"--listen-client-urls={self.etcd_url}",
+            f"--advertise-client-urls={self.etcd_url}",
             f"--listen-peer-urls={peers}",
             f"--initial-advertise-peer-urls={peers}",
             f"--initial-cluster=local={peers}",
@@ -236,7 +240,7 @@ class Kube:
     async def _start_apiserver(self, pki: certs.Pki) -> Charge:
         folder = self.folder / "kube"
         flags = [
-            f"--etcd-servers=https://{LOOPBACK}:{self._ports.etcd.number}",
+            f"--etcd-servers={self.etcd_url}",
             f"--etcd-cafile={pki.ca}",
             f"--etcd-certfile={pki.etcd.certificate}",
             f"--etcd-keyfile={pki.etcd.key}",

@@ -30,6 +30,10 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def archive(content: bytes) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
@@ -83,27 +87,27 @@ async def test_a_download_that_stalls_is_given_up_and_leaves_nothing(tmp_path: P
     with pytest.raises(DownloadError, match="TimeoutError"):
         await download("kubectl", digest(PROGRAM), tmp_path, fetch)
     assert asyncio.get_running_loop().time() - began == pytest.approx(20.0)
-    assert not list(tmp_path.iterdir())
+    assert not files(tmp_path)
 
 
 async def test_a_program_with_the_published_checksum_is_executable(tmp_path: Path) -> None:
     path = await download("kubectl", digest(PROGRAM), tmp_path, host({"/kubectl": PROGRAM}))
     assert path.read_bytes() == PROGRAM
     assert path.stat().st_mode & 0o111
-    assert list(tmp_path.iterdir()) == [path]
+    assert files(tmp_path) == [path]
 
 
 async def test_a_program_with_another_checksum_is_thrown_away(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="thrown away"):
         await download("kubectl", digest(b"other"), tmp_path, host({"/kubectl": PROGRAM}))
-    assert not list(tmp_path.iterdir())
+    assert not files(tmp_path)
 
 
 async def test_half_a_download_is_thrown_away(tmp_path: Path) -> None:
     half = host({"/kubectl": PROGRAM[: len(PROGRAM) // 2]})
     with pytest.raises(DownloadError, match="thrown away"):
         await download("kubectl", digest(PROGRAM), tmp_path, half)
-    assert not list(tmp_path.iterdir())
+    assert not files(tmp_path)
 
 
 async def test_a_download_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
@@ -113,14 +117,14 @@ async def test_a_download_that_breaks_off_leaves_nothing(tmp_path: Path) -> None
 
     with pytest.raises(DownloadError, match="gone"):
         await download("kubectl", digest(PROGRAM), tmp_path, fetch)
-    assert not list(tmp_path.iterdir())
+    assert not files(tmp_path)
 
 
 async def test_etcd_is_taken_out_of_its_archive(tmp_path: Path) -> None:
     body = archive(PROGRAM)
     path = await download("etcd", digest(body), tmp_path, host({".tar.gz": body}))
     assert path.read_bytes() == PROGRAM
-    assert list(tmp_path.iterdir()) == [path]
+    assert files(tmp_path) == [path]
 
 
 async def test_an_archive_without_etcd_is_an_error(tmp_path: Path) -> None:
@@ -129,4 +133,4 @@ async def test_an_archive_without_etcd_is_an_error(tmp_path: Path) -> None:
     body = out.getvalue()
     with pytest.raises(DownloadError, match="etcd"):
         await download("etcd", digest(body), tmp_path, host({".tar.gz": body}))
-    assert not list(tmp_path.iterdir())
+    assert not files(tmp_path)

@@ -6,9 +6,12 @@ from citadel_k8s.local.ports import LOOPBACK, Port
 
 
 def test_a_server_can_listen_on_a_port_that_is_held_for_it() -> None:
-    with Port() as port, socket.create_server((LOOPBACK, port.number)) as server:
-        with socket.create_connection((LOOPBACK, port.number)) as client:
-            assert client.getpeername() == server.getsockname()
+    with (
+        Port() as port,
+        socket.create_server((LOOPBACK, port.number)) as server,
+        socket.create_connection((LOOPBACK, port.number)) as client,
+    ):
+        assert client.getpeername() == server.getsockname()
 
 
 def test_a_held_port_is_given_to_nobody_who_asks_for_any() -> None:
