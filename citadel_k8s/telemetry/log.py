@@ -135,6 +135,7 @@ class RepeatLog:
     ) -> None:
         self._logger = logger
         self._event = event
+        self._over = f"{event}_recovered"
         self._suppressor = Suppressor(clock or SystemClock(), period)
 
     def failed(self, **fields: Any) -> None:
@@ -148,7 +149,7 @@ class RepeatLog:
         """Tell that it is over, if it was going on."""
         if repeat := self._suppressor.recovered():
             self._logger.info(
-                self._event + "_recovered",
+                self._over,
                 count=repeat.count,
                 seconds=round(repeat.seconds, 1),
                 **fields,
