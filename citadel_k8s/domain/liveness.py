@@ -124,13 +124,21 @@ def created(policy: Policy, now: float) -> Liveness:
 def restored(policy: Policy, now: float, *, state: NodeState, reason: str) -> Liveness:
     """Give a node as its object tells it, without evidence of our own.
 
-    A node that was alive gets a full timeout; one that was Offline stays so until it speaks.
+    A node that was alive or leaving stays so for a full timeout; one that was Offline stays so
+    until it speaks; anything else is as good as new.
     """
     fresh = created(policy, now)
-    if state is NodeState.OFFLINE:
-        message = "Offline before this operator started"
-        return replace(fresh, state=state, reason=reason, message=message, deadline=None)
-    return fresh
+    match state:
+        case NodeState.OFFLINE:
+            deadline = None
+        case NodeState.DRAINING:
+            deadline = now + max(policy.timeout, GOODBYE_SECONDS)
+        case NodeState.ONLINE | NodeState.DEGRADED:
+            deadline = fresh.deadline
+        case _:
+            return fresh
+    message = f"was {state} before this operator started"
+    return replace(fresh, state=state, reason=reason, message=message, deadline=deadline)
 
 
 def rejection(node: Liveness, beat: Beat) -> str | None:

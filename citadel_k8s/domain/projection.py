@@ -1,15 +1,16 @@
 """The status that a FabricNode should have, as a function of what is known."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
 from citadel_k8s.constants import LIST_MAX, STATUS_MAX_BYTES
 from citadel_k8s.domain.conditions import conditions_of
-from citadel_k8s.domain.facts import NodeFacts, ServiceFact
-from citadel_k8s.domain.liveness import Liveness
+from citadel_k8s.domain.facts import GpuFact, NodeFacts, ServiceFact
+from citadel_k8s.domain.liveness import ALIVE, Liveness
 from citadel_k8s.domain.summary import summarise
 from citadel_k8s.models.fabricnode import (
     AgentStatus,
@@ -19,8 +20,6 @@ from citadel_k8s.models.fabricnode import (
     NodeState,
     ServiceStatus,
 )
-
-_QUIET = frozenset({NodeState.ONLINE, NodeState.DEGRADED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +37,25 @@ class View:
 def desired_status(view: View) -> FabricNodeStatus:
     """Give the full status; at most ``STATUS_MAX_BYTES`` of JSON."""
     node, facts, previous = view.node, view.facts, view.previous
-    online = node.state is NodeState.ONLINE
+    fresh = node.state in ALIVE
+    reason = None if node.state is NodeState.ONLINE else node.reason
     status = FabricNodeStatus(
         state=node.state,
         conditions=conditions_of(
             node, facts, previous.conditions, now=view.now, generation=view.generation
         ),
-        agent=AgentStatus(version=facts.agent_version if facts else None, boot_id=node.boot_id),
-        addresses=list(facts.addresses[:LIST_MAX]) or None if facts else None,
-        hardware=_hardware(facts),
-        **_gpu_lists(facts),
-        **_service_lists(facts.services if facts else None),
-        summary=summarise(facts, previous.summary, None if online else node.reason),
+        **(_inventory(facts, fresh=fresh) if facts else _last_inventory(previous)),
+        summary=summarise(facts, previous.summary, reason, fresh=fresh),
         confirmed_time=view.now,
         # While a node speaks this would change with every heartbeat.
-        last_heartbeat_time=None if node.state in _QUIET else view.last_heartbeat,
+        last_heartbeat_time=None if fresh else view.last_heartbeat,
         config_revision=previous.config_revision,
         observed_generation=view.generation,
     )
-    return _fitting(status, view)
+    status = status.model_copy(
+        update={"agent": _agent(node.boot_id or _boot_of(previous), facts, previous)}
+    )
+    return _fitting(status)
 
 
 def as_document(status: FabricNodeStatus) -> dict[str, Any]:
@@ -79,9 +78,46 @@ def _nulled(model: BaseModel) -> dict[str, Any]:
     return known
 
 
-def _hardware(facts: NodeFacts | None) -> Hardware | None:
-    if facts is None:
+def _agent(
+    boot_id: str | None, facts: NodeFacts | None, previous: FabricNodeStatus
+) -> AgentStatus | None:
+    before = previous.agent.version if previous.agent else None
+    version = facts.agent_version if facts else before
+    return AgentStatus(version=version, boot_id=boot_id) if version or boot_id else None
+
+
+def _boot_of(status: FabricNodeStatus) -> str | None:
+    return status.agent.boot_id if status.agent else None
+
+
+def _inventory(facts: NodeFacts, *, fresh: bool) -> dict[str, Any]:
+    return {
+        "addresses": list(facts.addresses[:LIST_MAX]) or None,
+        "hardware": _hardware(facts),
+        **_gpu_lists(facts.gpus, fresh=fresh),
+        **_service_lists(facts.services, fresh=fresh),
+    }
+
+
+def _last_inventory(previous: FabricNodeStatus) -> dict[str, Any]:
+    """Keep what an operator before this one knew; how it fares now, nobody knows."""
+    return {
+        "addresses": previous.addresses,
+        "hardware": previous.hardware,
+        "gpus": _unknown_health(previous.gpus),
+        "more_gpus": previous.more_gpus,
+        "services": _unknown_health(previous.services),
+        "more_services": previous.more_services,
+    }
+
+
+def _unknown_health(items: Sequence[BaseModel] | None) -> list[BaseModel] | None:
+    if items is None:
         return None
+    return [item.model_copy(update={"health": "unknown"}) for item in items]
+
+
+def _hardware(facts: NodeFacts) -> Hardware:
     return Hardware(
         gpu_count=len(facts.gpus) if facts.gpus is not None else None,
         gpu_model=facts.gpu_model,
@@ -92,24 +128,26 @@ def _hardware(facts: NodeFacts | None) -> Hardware | None:
     )
 
 
-def _gpu_lists(facts: NodeFacts | None) -> dict[str, Any]:
-    if facts is None or facts.gpus is None:
+def _gpu_lists(gpus: tuple[GpuFact, ...] | None, *, fresh: bool) -> dict[str, Any]:
+    if gpus is None:
         return {}
     kept = [
-        GpuStatus(index=g.index, uuid=g.uuid, health=g.health, reason=g.reason)
-        for g in facts.gpus[:LIST_MAX]
+        GpuStatus(
+            index=g.index, uuid=g.uuid, health=g.health if fresh else "unknown", reason=g.reason
+        )
+        for g in gpus[:LIST_MAX]
     ]
-    return {"gpus": kept, "more_gpus": len(facts.gpus) - len(kept) or None}
+    return {"gpus": kept, "more_gpus": len(gpus) - len(kept) or None}
 
 
-def _service_lists(services: tuple[ServiceFact, ...] | None) -> dict[str, Any]:
+def _service_lists(services: tuple[ServiceFact, ...] | None, *, fresh: bool) -> dict[str, Any]:
     if services is None:
         return {}
     kept = [
         ServiceStatus(
             name=s.name,
             type=s.type,
-            health=s.health,
+            health=s.health if fresh else "unknown",
             port=s.port,
             models=list(s.models[:LIST_MAX]) if s.models is not None else None,
         )
@@ -118,18 +156,19 @@ def _service_lists(services: tuple[ServiceFact, ...] | None) -> dict[str, Any]:
     return {"services": kept, "more_services": len(services) - len(kept) or None}
 
 
-def _fitting(status: FabricNodeStatus, view: View) -> FabricNodeStatus:
-    """Leave services out from the end until the status fits; each one left out is counted."""
-    facts = view.facts
-    while _size(status) > STATUS_MAX_BYTES and facts and facts.services and status.services:
-        fewer = status.services[:-1]
-        more = len(facts.services) - len(fewer)
-        status = status.model_copy(update={"services": fewer, "more_services": more})
-    if _size(status) > STATUS_MAX_BYTES and facts:
-        bare = replace(facts, gpus=facts.gpus[:1] if facts.gpus else facts.gpus, addresses=())
-        dropped = len(facts.gpus or ()) - 1
-        lists = _gpu_lists(bare) | {"more_gpus": dropped or None, "addresses": None}
-        status = status.model_copy(update=lists)
+def _fitting(status: FabricNodeStatus) -> FabricNodeStatus:
+    """Leave services, then GPUs, out from the end until it fits; what is left out is counted."""
+    services, gpus = status.services or [], status.gpus or []
+    while _size(status) > STATUS_MAX_BYTES and services:
+        services = services[:-1]
+        more = (status.more_services or 0) + 1
+        status = status.model_copy(update={"services": services, "more_services": more})
+    while _size(status) > STATUS_MAX_BYTES and gpus:
+        gpus = gpus[:-1]
+        more = (status.more_gpus or 0) + 1
+        status = status.model_copy(update={"gpus": gpus, "more_gpus": more})
+    if _size(status) > STATUS_MAX_BYTES:
+        status = status.model_copy(update={"addresses": None})
     return status
 
 

@@ -26,7 +26,9 @@ _MODELS_MAX: Final = 34
 """Characters of the MODELS column: with all others the table stays within 120."""
 
 
-def summarise(facts: NodeFacts | None, previous: Summary | None, reason: str | None) -> Summary:
+def summarise(
+    facts: NodeFacts | None, previous: Summary | None, reason: str | None, *, fresh: bool
+) -> Summary:
     """Give the columns of a node.
 
     Parameters
@@ -37,13 +39,12 @@ def summarise(facts: NodeFacts | None, previous: Summary | None, reason: str | N
         What the object says now; the utilization keeps to it while it is near enough.
     reason : str or None
         Why the node is not Online.
+    fresh : bool
+        Whether the message is recent. If not, only what the node is made of is still told.
     """
     if facts is None:
-        return Summary(
-            gpus=UNKNOWN, util=UNKNOWN, vram=UNKNOWN, models=UNKNOWN, requests=UNKNOWN,
-            reason=reason,
-        )  # fmt: skip
-    return Summary(
+        return _silent(previous or _BLANK, reason)
+    summary = Summary(
         gpus=_gpus(facts),
         util=_util(facts, previous.util if previous else None),
         vram=_vram(facts),
@@ -55,6 +56,29 @@ def summarise(facts: NodeFacts | None, previous: Summary | None, reason: str | N
         agent=facts.agent_version,
         reason=reason,
     )
+    return summary if fresh else _silent(summary, reason)
+
+
+_BLANK: Final = Summary(gpus=UNKNOWN, util=UNKNOWN, vram=UNKNOWN, models=UNKNOWN, requests=UNKNOWN)
+
+
+def _silent(last: Summary, reason: str | None) -> Summary:
+    """Give what is left of a summary when the node is silent: 8 GPUs, nobody knows how they are."""
+    return last.model_copy(
+        update={
+            "gpus": _unknown_part(last.gpus),
+            "util": last.util if last.util == NONE else UNKNOWN,
+            "vram": _unknown_part(last.vram),
+            "models": UNKNOWN,
+            "requests": UNKNOWN,
+            "reason": reason,
+        }
+    )
+
+
+def _unknown_part(text: str) -> str:
+    _, slash, total = text.partition("/")
+    return f"?/{total}" if slash else text
 
 
 def _no_gpus(facts: NodeFacts) -> str | None:

@@ -1,0 +1,152 @@
+"""kopf, as thin as it goes: it watches, and hands over what it sees.
+
+No timers, daemons, change handlers or peering: they would put finalizers and annotations on
+objects, and a deletion would hang while this operator is down. An event handler's error is
+swallowed by kopf, so handlers here only pass the object on.
+
+kopf gets a thread and a loop of its own: at its end it cancels every task of its loop that it
+does not know, and it takes the process's signals over.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import kopf
+
+from citadel_k8s.aio.clock import Clock
+from citadel_k8s.models.fabricnode import GROUP, PLURAL, VERSION
+from citadel_k8s.operator.registry import Registry
+from citadel_k8s.telemetry.log import RepeatLog, get_logger
+
+_log = get_logger("operator.edge")
+
+SERVER_TIMEOUT: Final = 600
+"""Seconds after which the API server is asked to end a watch, so that none is trusted for ever."""
+
+CLIENT_TIMEOUT: Final = 660
+"""Seconds after which a watch is given up here; behind the server's own limit."""
+
+RESTART_DELAY: Final = 2.0
+"""Seconds before kopf is started again when it ended by itself: the API server was away."""
+
+Raw = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Keeps kopf running and brings what it sees into the registry's loop.
+
+    Parameters
+    ----------
+    registry : Registry
+        Who is told, always in the loop that `run` was called in.
+    clock : Clock
+        For the pace of log lines.
+    node_label_selector : str or None
+        Nodes of the cluster that matter; all if None.
+    """
+
+    registry: Registry
+    clock: Clock
+    node_label_selector: str | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    async def run(self) -> None:
+        """Watch until cancelled; an end that nobody asked for begins anew."""
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # no signals here
+        trouble = RepeatLog(_log, "watch_ended", clock=self.clock)
+        while True:
+            error = await self._once()
+            trouble.failed(error=error or "without an error")
+            await asyncio.sleep(RESTART_DELAY)
+
+    async def _once(self) -> str | None:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[str | None] = loop.create_future()
+        self.ready.clear()
+        self._stop.clear()
+        thread = threading.Thread(target=self._watch, args=(loop, ended), name="kopf", daemon=True)
+        thread.start()
+        try:
+            return await ended
+        finally:
+            self.ready.clear()
+            self._stop.set()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[str | None]") -> None:
+        error: str | None = None
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=self._handlers(loop),
+                    clusterwide=True,
+                    standalone=True,
+                    stop_flag=self._stop,
+                    ready_flag=self.ready,
+                )
+            )
+        except Exception as failure:  # noqa: BLE001 - whatever ended kopf, it is started again
+            error = repr(failure)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, ended, error)
+
+    def _handlers(self, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
+        handlers = kopf.OperatorRegistry()
+
+        def bring(news: Callable[..., None], *values: Any) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(news, *values)
+
+        @kopf.on.startup(registry=handlers)  # type: ignore[arg-type, unused-ignore]
+        async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+            _configure(settings, self.node_label_selector)
+
+        @kopf.on.login(registry=handlers)  # type: ignore[arg-type, unused-ignore]
+        async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+            return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+        @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)  # type: ignore[arg-type, unused-ignore]
+        async def on_fabric_node(event: kopf.RawEvent, **_: Any) -> None:
+            raw = cast("Raw", event["object"])
+            if event["type"] == "DELETED":
+                name, uid = raw["metadata"]["name"], raw["metadata"].get("uid")
+                bring(self.registry.forget_object, name, uid)
+            else:
+                bring(self.registry.observe, raw)
+
+        @kopf.on.event("", "v1", "nodes", registry=handlers)  # type: ignore[arg-type, unused-ignore]
+        async def on_node(event: kopf.RawEvent, **_: Any) -> None:
+            raw = cast("Raw", event["object"])
+            if event["type"] == "DELETED":
+                bring(self.registry.forget_kube_node, raw["metadata"]["name"])
+            else:
+                bring(self.registry.observe_kube_node, raw)
+
+        del configure, login, on_fabric_node, on_node  # kopf's registry holds them
+        return handlers
+
+
+def _settle(ended: "asyncio.Future[str | None]", error: str | None) -> None:
+    if not ended.done():
+        ended.set_result(error)
+
+
+def _configure(settings: kopf.OperatorSettings, node_label_selector: str | None) -> None:
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = SERVER_TIMEOUT
+    settings.watching.client_timeout = CLIENT_TIMEOUT
+    settings.watching.chunk_size = 500
+    settings.watching.reconnect_backoff = 1.0
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = (1, 2, 4, 8)
+    settings.queueing.worker_limit = 10
+    settings.process.ultimate_exiting_timeout = None  # the process ends by itself, see main
+    if node_label_selector:
+        settings.watching.label_selectors["nodes"] = node_label_selector

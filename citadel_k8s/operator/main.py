@@ -1,0 +1,131 @@
+"""Wires the operator together and runs it until it is told to stop."""
+
+import asyncio
+import os
+import signal
+
+from aiohttp import web
+
+from citadel_k8s.aio.clock import SystemClock
+from citadel_k8s.clients.kube import KubeClient
+from citadel_k8s.config import OperatorSettings
+from citadel_k8s.domain.liveness import Liveness, Policy
+from citadel_k8s.errors import ConfigError, KubeError
+from citadel_k8s.operator.edge import Watcher
+from citadel_k8s.operator.metrics import OperatorMetrics
+from citadel_k8s.operator.projector import Projector
+from citadel_k8s.operator.reader import Reader
+from citadel_k8s.operator.records import NodeRecord
+from citadel_k8s.operator.registry import Registry
+from citadel_k8s.operator.scheduler import Scheduler
+from citadel_k8s.operator.server import Probes, application
+from citadel_k8s.operator.sweep import RETRY_DELAY, Sweep
+from citadel_k8s.stores.streams import RedisStatusStream
+from citadel_k8s.telemetry.log import RepeatLog, get_logger
+
+_log = get_logger("operator")
+
+
+async def run(settings: OperatorSettings) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    ConfigError
+        If Redis or the API server is not configured. Either being away is no error: the operator
+        waits for it, and says so.
+    """
+    if settings.redis_url is None:
+        raise ConfigError("the operator needs redisUrl (--redis-url or CITADEL__REDIS_URL)")
+    if settings.kubeconfig is not None:
+        os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # where kopf looks for it
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    api = await KubeClient.connect(settings.kubeconfig)
+    password = settings.redis_password.get_secret_value() if settings.redis_password else None
+    stream = RedisStatusStream(
+        settings.redis_url, username=settings.redis_username, password=password
+    )
+    try:
+        await _Operator(settings, api, stream).run(stop)
+    finally:
+        await stream.close()
+        await api.close()
+
+
+class _Operator:
+    def __init__(
+        self, settings: OperatorSettings, api: KubeClient, stream: RedisStatusStream
+    ) -> None:
+        policy = Policy(
+            settings.interval_seconds, settings.missed_heartbeats, settings.skew_seconds
+        )
+        clock = SystemClock()
+        self.settings = settings
+        self.metrics = OperatorMetrics()
+        self.registry = Registry(clock, policy, settings.org_id, self._tell)
+        self.metrics.watch(self.registry.nodes)
+        self.reader = Reader(stream, self.registry, clock, self.metrics)
+        self.scheduler = Scheduler(self.registry, self.reader, clock, self.metrics)
+        self.projector = Projector(api, self.registry, clock, self.metrics)
+        self.sweep = Sweep(api, self.registry, clock, settings.node_label_selector)
+        self.watcher = Watcher(self.registry, clock, settings.node_label_selector)
+        self.probes = Probes(self.scheduler, self.reader, self.watcher.ready.is_set, clock)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        runner = await self._serve()
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = group.create_task(self._work(), name="work")
+                watch = group.create_task(self.watcher.run(), name="watcher")
+                await stop.wait()
+                _log.info("stopping")
+                work.cancel()
+                watch.cancel()
+        finally:
+            await runner.cleanup()
+
+    async def _work(self) -> None:
+        """Restore, read to the head, then judge and write: in this order, or a restart lies."""
+        await self._restore()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.reader.run(), name="reader")
+            group.create_task(self.scheduler.run(), name="scheduler")
+            await self.reader.first_proof.wait()
+            group.create_task(self.projector.run(), name="projector")
+            group.create_task(self.sweep.run(), name="sweep")
+
+    async def _restore(self) -> None:
+        trouble = RepeatLog(_log, "cannot_list_objects")
+        while True:
+            try:
+                await self.sweep.once()
+            except KubeError as error:
+                trouble.failed(error=str(error))
+                await asyncio.sleep(RETRY_DELAY)
+            else:
+                trouble.recovered()
+                _log.info("restored", objects=sum(1 for _ in self.registry.objects()))
+                return
+
+    async def _serve(self) -> web.AppRunner:
+        runner = web.AppRunner(application(self.probes, self.metrics), access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, self.settings.listen_host, self.settings.listen_port)
+        await site.start()
+        _log.info("serving", addresses=[list(address[:2]) for address in runner.addresses])
+        return runner
+
+    def _tell(self, record: NodeRecord, before: Liveness) -> None:
+        live = record.live
+        self.metrics.transitions.labels(state=live.state, reason=live.reason).inc()
+        _log.info(
+            "transition",
+            node=record.node_id,
+            before=before.state,
+            state=live.state,
+            reason=live.reason,
+            message=live.message,
+        )

@@ -1,0 +1,296 @@
+"""Writes what is known of nodes to their objects: seldom, the worst first, until it is done."""
+
+import asyncio
+import heapq
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from citadel_k8s.aio.clock import Clock
+from citadel_k8s.domain.projection import View, as_document, desired_status
+from citadel_k8s.domain.reconcile import (
+    WriteKind,
+    Written,
+    due_at,
+    kind_of,
+    patch_of,
+    urgency,
+)
+from citadel_k8s.errors import KubeError
+from citadel_k8s.models.codec import format_timestamp
+from citadel_k8s.models.fabricnode import GROUP, KIND, VERSION
+from citadel_k8s.operator.metrics import OperatorMetrics
+from citadel_k8s.operator.records import NodeRecord, ObservedObject
+from citadel_k8s.operator.registry import Registry
+from citadel_k8s.telemetry.log import RepeatLog, get_logger
+
+_log = get_logger("operator.projector")
+
+TICK: Final = 0.1
+"""Seconds between two looks at what is due."""
+
+WRITES_AT_ONCE: Final = 8
+"""Requests under way at the same time; with 10 ms each that is sixteen times the rate below."""
+
+FAST_RATE: Final = 50.0
+"""Writes per second for changes of state and detail, over the whole fleet."""
+
+SLOW_RATE: Final = 10.0
+"""Writes per second for texts and refreshes, over the whole fleet."""
+
+BACKOFF_MIN: Final = 1.0
+"""Seconds before a refused write is tried again, doubled each time."""
+
+BACKOFF_MAX: Final = 30.0
+"""Longest wait between two tries, in seconds: an API server that is back is noticed within it."""
+
+
+NOT_FOUND: Final = 404
+"""HTTP status of an object that is gone."""
+
+SERVER_TROUBLE: Final = frozenset({0, 429, 500, 503, 504})
+"""HTTP statuses (0: no answer) that speak of the server and not of the one object."""
+
+
+class FabricNodeApi(Protocol):
+    """What the projector asks of the API server; `clients.kube.KubeClient` has it."""
+
+    async def create_fabric_node(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an object."""
+        ...
+
+    async def patch_fabric_node(self, name: str, patch: dict[str, Any]) -> dict[str, Any]:
+        """Merge a patch into an object."""
+        ...
+
+    async def patch_fabric_node_status(self, name: str, patch: dict[str, Any]) -> dict[str, Any]:
+        """Merge a patch into an object's status."""
+        ...
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Tokens that come back at a rate; a full bucket holds one second's worth."""
+
+    rate: float
+    tokens: float
+    filled_at: float
+
+    def take(self, now: float) -> bool:
+        """Take one token if there is one."""
+        self.tokens = min(self.rate, self.tokens + (now - self.filled_at) * self.rate)
+        self.filled_at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(slots=True)
+class Projector:
+    """Brings objects into line with the registry.
+
+    Parameters
+    ----------
+    api : FabricNodeApi
+        The API server.
+    registry : Registry
+        What is known.
+    clock : Clock
+        The operator's clock.
+    metrics : OperatorMetrics
+        What is counted.
+    jitter : callable
+        Gives a random number in [0, 1).
+    """
+
+    api: FabricNodeApi
+    registry: Registry
+    clock: Clock
+    metrics: OperatorMetrics
+    jitter: Callable[[], float] = random.random
+    _waiting: list[tuple[tuple[int, int], str]] = field(
+        default_factory=list[tuple[tuple[int, int], str]]
+    )
+    _ranks: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    _busy: set[str] = field(default_factory=set[str])
+    _failures: dict[str, int] = field(default_factory=dict[str, int])
+    _buckets: dict[bool, Bucket] = field(default_factory=dict[bool, Bucket])
+    _hold_until: float = 0.0
+    _trouble: RepeatLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        now = self.clock.monotonic()
+        self._buckets = {
+            True: Bucket(FAST_RATE, FAST_RATE, now),
+            False: Bucket(SLOW_RATE, SLOW_RATE, now),
+        }
+        self._trouble = RepeatLog(_log, "api_server_refuses", clock=self.clock)
+
+    async def run(self) -> None:
+        """Write for ever."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for node_id in self.due():
+                    group.create_task(self._write(node_id), name=f"write {node_id}")
+                await asyncio.sleep(TICK)
+
+    def due(self) -> list[str]:
+        """Give the nodes to write now, as far as the budget goes; they count as under way."""
+        now = self.clock.monotonic()
+        for node_id in list(self.registry.checks.pop_due(now)):
+            self._look(node_id, now)
+        chosen: list[str] = []
+        while self._waiting and now >= self._hold_until and len(self._busy) < WRITES_AT_ONCE:
+            rank, node_id = self._waiting[0]
+            if self._ranks.get(node_id) == rank:
+                if not self._buckets[rank[0] <= WriteKind.DETAIL].take(now):
+                    break
+                del self._ranks[node_id]
+                self._busy.add(node_id)
+                chosen.append(node_id)
+            heapq.heappop(self._waiting)
+        return chosen
+
+    def desired(self, record: NodeRecord) -> dict[str, Any]:
+        """Give the status document that a node's object should have now."""
+        observed = record.observed
+        heard = None if record.heard_ms is None else format_timestamp(record.heard_ms / 1000)
+        previous = observed.status() if observed else ObservedObject.parse({}).status()
+        view = View(
+            node=record.live,
+            facts=record.facts,
+            previous=previous,
+            generation=observed.generation if observed else None,
+            now=format_timestamp(self.clock.now()),
+            last_heartbeat=heard or previous.last_heartbeat_time,
+        )
+        return as_document(desired_status(view))
+
+    def _look(self, node_id: str, now: float) -> None:
+        """Decide whether a node is due, and if not, when to look again."""
+        record = self.registry.nodes.get(node_id)
+        if record is None:
+            return
+        if node_id in self._busy:
+            self.registry.checks.set(node_id, now + TICK)
+            return
+        if not _worth_writing(record):
+            return
+        kind = self._kind(record)
+        if kind is WriteKind.DETAIL and record.written.dirty_since is None:
+            record.written = replace(record.written, dirty_since=now)
+        due = due_at(kind, record.written, len(self.registry.nodes), now)
+        if due > now:
+            self.metrics.suppressed.inc()
+            self.registry.checks.set(node_id, due)
+            return
+        rank = urgency(kind, record.live.state)
+        if rank < self._ranks.get(node_id, (len(WriteKind), 0)):
+            self._ranks[node_id] = rank
+            heapq.heappush(self._waiting, (rank, node_id))
+
+    def _kind(self, record: NodeRecord) -> WriteKind:
+        if record.observed is None or self._owner_missing(record):
+            return WriteKind.STATE
+        return kind_of(self.desired(record), record.observed.status_document())
+
+    async def _write(self, node_id: str) -> None:
+        record = self.registry.nodes.get(node_id)
+        try:
+            if record is not None:
+                await self._bring_into_line(record)
+        except KubeError as error:
+            self._refused(node_id, error)
+        except Exception as error:  # noqa: BLE001 - told and counted below
+            # One object that cannot be dealt with must not end the watch over all others.
+            _log.exception("write_failed", node=node_id)
+            self._refused(node_id, KubeError(-1, repr(error)))
+        else:
+            self._failures.pop(node_id, None)
+            self._trouble.recovered()
+        finally:
+            self._busy.discard(node_id)
+
+    async def _bring_into_line(self, record: NodeRecord) -> None:
+        if record.observed is None:
+            await self._send("create", self.api.create_fabric_node(self._body(record)))
+        elif self._owner_missing(record):
+            patch = {"metadata": {"ownerReferences": self._owners(record)}}
+            await self._send("adopt", self.api.patch_fabric_node(record.name, patch))
+        if record.observed is None:
+            return
+        document = record.observed.status_document()
+        desired = self.desired(record)
+        kind = kind_of(desired, document)
+        request = self.api.patch_fabric_node_status(
+            record.name, {"status": patch_of(desired, document)}
+        )
+        await self._send(kind.name.lower(), request)
+        now = self.clock.monotonic()
+        record.written = Written(at=now)
+        self.registry.checks.set(record.node_id, now)
+
+    async def _send(self, kind: str, request: Awaitable[dict[str, Any]]) -> None:
+        started = self.clock.monotonic()
+        try:
+            raw = await request
+        except KubeError as error:
+            self.metrics.writes.labels(kind=kind, result=str(error.status)).inc()
+            raise
+        self.metrics.writes.labels(kind=kind, result="ok").inc()
+        self.metrics.write_seconds.observe(self.clock.monotonic() - started)
+        self.registry.observe(raw)
+
+    def _refused(self, node_id: str, error: KubeError) -> None:
+        now = self.clock.monotonic()
+        record = self.registry.nodes.get(node_id)
+        if record is not None and record.observed is not None and error.status == NOT_FOUND:
+            self.registry.forget_object(record.name)
+            return
+        failures = self._failures.get(node_id, 0) + 1
+        self._failures[node_id] = failures
+        delay = min(BACKOFF_MAX, BACKOFF_MIN * 2 ** min(failures - 1, 10))
+        delay *= 1 + self.jitter()
+        if error.retry_after is not None or error.status in SERVER_TROUBLE:
+            # It is the server, not this object: everybody waits, and longer each time.
+            self._hold_until = now + max(error.retry_after or 0.0, min(delay, BACKOFF_MAX))
+        self.registry.checks.set(node_id, now + delay)
+        self._trouble.failed(node=node_id, error=str(error))
+
+    def _body(self, record: NodeRecord) -> dict[str, Any]:
+        kube_node = self.registry.kube_nodes.get(record.node_id)
+        spec: dict[str, Any] = {**record.kept_spec, "nodeId": record.node_id}
+        spec["nodeName"] = kube_node.name if kube_node else record.node_id
+        if self.registry.org_id is not None:
+            spec["orgId"] = self.registry.org_id
+        return {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "metadata": {"name": record.name, "ownerReferences": self._owners(record)},
+            "spec": spec,
+        }
+
+    def _owners(self, record: NodeRecord) -> list[dict[str, Any]]:
+        kube_node = self.registry.kube_nodes.get(record.node_id)
+        if kube_node is None:
+            return []
+        owner = {"apiVersion": "v1", "kind": "Node", "name": kube_node.name, "uid": kube_node.uid}
+        return [owner]
+
+    def _owner_missing(self, record: NodeRecord) -> bool:
+        kube_node = self.registry.kube_nodes.get(record.node_id)
+        observed = record.observed
+        return bool(kube_node and observed and observed.owner_uid != kube_node.uid)
+
+
+def _worth_writing(record: NodeRecord) -> bool:
+    """Say whether there is anything to write that an operator before this one did not know.
+
+    A node restored from its object, not heard since and not yet expired, stays as it stands.
+    """
+    if record.live.last_beat is not None or record.observed is None:
+        return True
+    written = record.observed.status_document().get("state")
+    return written != record.live.state

@@ -1,0 +1,185 @@
+"""Reads the status stream with an own cursor, and keeps the proof that it was read to its end.
+
+The proof is a moment: every entry that lay in the stream by then has been taken into account. A
+node's silence counts only up to that moment, so a stream that cannot be read makes nobody
+Offline, however long it lasts.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from citadel_k8s.aio.clock import Clock
+from citadel_k8s.constants import NODE_ID_MAX
+from citadel_k8s.errors import StreamError, WireError
+from citadel_k8s.operator.metrics import OperatorMetrics
+from citadel_k8s.operator.registry import Registry
+from citadel_k8s.stores.entries import Entry, EntryId, StatusStream, StreamHead
+from citadel_k8s.telemetry.log import RepeatLog, Suppressor, get_logger
+
+_log = get_logger("operator.reader")
+
+READ_BLOCK: Final = 1.0
+"""Seconds that a read waits. It is also how much later than its deadline a silent node is found:
+the proof of an empty stream comes when the read returns."""
+
+READ_COUNT: Final = 500
+"""Entries per read; less than that coming back means that the end was reached."""
+
+READ_PAUSE: Final = 0.1
+"""Seconds between two reads: gathers what 10,000 nodes send (33 entries) into one round trip."""
+
+HEAD_INTERVAL: Final = 10.0
+"""Seconds between two looks at the stream's end when nothing arrives; finds a flushed stream."""
+
+PIPE_GAP: Final = 5.0
+"""Seconds without proof after which the pipe, not the nodes, was silent: longer than a read with
+its timeout on a healthy server, shorter than half of the fastest profile's interval."""
+
+REJECTIONS_TOLD: Final = 1024
+"""Pairs of node and reason whose rejections are told apart: a sender of nonsense gets one line,
+not a thousand, and cannot fill the memory with made-up names either."""
+
+RETRY_DELAY: Final = 0.5
+"""Seconds before a stream that could not be read is tried again."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """The operator's own reading of the stream.
+
+    Parameters
+    ----------
+    stream : StatusStream
+        Where to read.
+    registry : Registry
+        Who is told.
+    clock : Clock
+        The operator's clock.
+    metrics : OperatorMetrics
+        What is counted.
+    """
+
+    stream: StatusStream
+    registry: Registry
+    clock: Clock
+    metrics: OperatorMetrics
+    cursor: EntryId = EntryId.ZERO
+    proved_until: float | None = None
+    first_proof: asyncio.Event = field(default_factory=asyncio.Event)
+    _head: StreamHead | None = None
+    _head_at: float = 0.0
+    _told: dict[tuple[str, str], Suppressor] = field(
+        default_factory=dict[tuple[str, str], Suppressor]
+    )
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the stream has been read to its end at least once."""
+        return self.proved_until is not None
+
+    def proof_age(self) -> float | None:
+        """Seconds since the stream was last known to be read to its end; None before the first."""
+        return None if self.proved_until is None else self.clock.monotonic() - self.proved_until
+
+    async def run(self) -> None:
+        """Read for ever."""
+        trouble = RepeatLog(_log, "stream_unreadable", clock=self.clock)
+        while True:
+            try:
+                await self.step()
+            except StreamError as error:
+                self.metrics.reader_up.set(0)
+                self._head = None
+                trouble.failed(error=str(error))
+                await asyncio.sleep(RETRY_DELAY)
+            else:
+                self.metrics.reader_up.set(1)
+                trouble.recovered()
+                await asyncio.sleep(READ_PAUSE)
+
+    async def step(self) -> None:
+        """Read once and take what came into account.
+
+        Raises
+        ------
+        StreamError
+            If the stream cannot be read; nothing is lost, the cursor stands where it stood.
+        """
+        if self._head is None or self.clock.monotonic() - self._head_at > HEAD_INTERVAL:
+            await self._look_at_head()
+        asked_at = self.clock.monotonic()
+        block = READ_BLOCK if self.caught_up else 0.0
+        entries = await self.stream.read(self.cursor, count=READ_COUNT, block=block)
+        if entries:
+            head = await self._look_at_head()
+            self._take(entries, head)
+        if len(entries) < READ_COUNT:
+            # A read that came back empty proves its whole wait; one with entries, its start.
+            self._prove(asked_at if entries else self._waited_until(asked_at, block))
+
+    def _waited_until(self, asked_at: float, block: float) -> float:
+        # The server's answer left it after the wait, so nothing lay there when the wait ended.
+        return min(self.clock.monotonic(), asked_at + block)
+
+    async def _look_at_head(self) -> StreamHead:
+        head = await self.stream.head()
+        if head.last_id < self.cursor:
+            # Flushed, or failed over to a server that knows less: begin a new epoch.
+            _log.warning("stream_went_back", last_id=str(head.last_id), cursor=str(self.cursor))
+            self.metrics.stream_resets.inc()
+            self.cursor = EntryId.ZERO
+        self._head, self._head_at = head, self.clock.monotonic()
+        return head
+
+    def _take(self, entries: list[Entry], head: StreamHead) -> None:
+        for entry in entries:
+            self.cursor = max(self.cursor, entry.id)
+            age = max(0.0, (head.now_ms - entry.id.ms) / 1000)
+            try:
+                self.registry.hear(entry, age)
+            except WireError as error:
+                self._reject(entry, error)
+            except Exception as error:  # noqa: BLE001 - told and counted below
+                # An entry that nobody foresaw is skipped: reading it again would fail again.
+                _log.exception("entry_failed", entry=str(entry.id))
+                self._reject(entry, WireError("Internal", "", repr(error)))
+            else:
+                self.metrics.entries.labels(result="accepted").inc()
+                self.metrics.stream_lag.set(age)
+
+    def _reject(self, entry: Entry, error: WireError) -> None:
+        self.metrics.entries.labels(result=error.reason).inc()
+        key = (entry.node_id[:NODE_ID_MAX], error.reason)
+        if key not in self._told and len(self._told) >= REJECTIONS_TOLD:
+            self._told.clear()
+        repeat = self._told.setdefault(key, Suppressor(self.clock)).failed()
+        if repeat:
+            _log.warning(
+                "entry_rejected",
+                entry=str(entry.id),
+                node=key[0],
+                reason=error.reason,
+                error=str(error),
+                count=repeat.count,
+            )
+
+    def _prove(self, moment: float) -> None:
+        first = self.proved_until is None
+        gap = 0.0 if self.proved_until is None else self.clock.monotonic() - self.proved_until
+        self.proved_until = moment
+        if first:
+            self._begin()
+        elif gap > PIPE_GAP:
+            _log.warning("pipe_was_silent", seconds=round(gap, 1))
+            self.metrics.pipe_gaps.inc()
+            self.registry.defer(self.clock.monotonic())
+
+    def _begin(self) -> None:
+        head = self._head
+        quiet = 0.0 if head is None else (head.now_ms - head.last_id.ms) / 1000
+        if head is None or head.length == 0 or quiet > self.registry.policy.stale_after:
+            # Nobody at all has spoken lately: more likely an outage that ends than a dead fleet.
+            self.registry.defer(self.clock.monotonic())
+        self.first_proof.set()
+        _log.info("caught_up", cursor=str(self.cursor), nodes=len(self.registry.nodes))

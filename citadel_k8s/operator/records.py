@@ -1,0 +1,117 @@
+"""What the operator keeps of each node and of each object."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import pydantic
+
+from citadel_k8s.domain.facts import NodeFacts
+from citadel_k8s.domain.liveness import Liveness, Policy
+from citadel_k8s.domain.reconcile import Written
+from citadel_k8s.models.fabricnode import FabricNodeSpec, FabricNodeStatus, HeartbeatSpec
+
+_KEPT_SPEC: Final = ("heartbeat", "config", "maintenance")
+"""What people said of a node, and what its object gets back when it has to be made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedObject:
+    """A FabricNode as the API server has it. The status is kept as JSON: a tenth of the memory."""
+
+    name: str
+    uid: str
+    node_id: str
+    version: int
+    generation: int | None
+    owner_uid: str | None
+    heartbeat: HeartbeatSpec | None
+    kept_spec: dict[str, Any]
+    status_json: bytes
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any]) -> "ObservedObject":
+        """Read a raw object; what people made unreadable in it counts as not being there."""
+        metadata = _mapping(raw.get("metadata"))
+        spec = _mapping(raw.get("spec"))
+        owners = cast("list[dict[str, Any]]", metadata.get("ownerReferences") or [])
+        return cls(
+            name=str(metadata.get("name", "")),
+            uid=str(metadata.get("uid", "")),
+            node_id=str(spec.get("nodeId") or metadata.get("name", "")),
+            version=_version(metadata.get("resourceVersion")),
+            generation=metadata.get("generation"),
+            owner_uid=next((o.get("uid") for o in owners if o.get("kind") == "Node"), None),
+            heartbeat=_heartbeat(spec),
+            kept_spec={key: spec[key] for key in _KEPT_SPEC if key in spec},
+            status_json=json.dumps(raw.get("status") or {}, separators=(",", ":")).encode(),
+        )
+
+    def status_document(self) -> dict[str, Any]:
+        """Give the raw status."""
+        return _mapping(json.loads(self.status_json))
+
+    def status(self) -> FabricNodeStatus:
+        """Give the status; an unreadable one is an empty one and will be written anew."""
+        try:
+            return FabricNodeStatus.model_validate(self.status_document())
+        except pydantic.ValidationError:
+            return FabricNodeStatus()
+
+
+@dataclass(frozen=True, slots=True)
+class KubeNode:
+    """A Node of the cluster."""
+
+    name: str
+    uid: str
+    node_id: str
+
+
+@dataclass(slots=True)
+class NodeRecord:
+    """All that is known of one node."""
+
+    node_id: str
+    name: str
+    live: Liveness
+    facts: NodeFacts | None = None
+    heard_ms: int | None = None
+    interval: float | None = None
+    observed: ObservedObject | None = None
+    kept_spec: dict[str, Any] = field(default_factory=dict[str, Any])
+    written: Written = field(default_factory=Written)
+
+
+def policy_of(observed: ObservedObject | None, default: Policy) -> Policy:
+    """Give the policy for a node: its object's word where it has one, else the operator's."""
+    spec = observed.heartbeat if observed else None
+    if spec is None:
+        return default
+    return Policy(
+        interval=_or(spec.interval_seconds, default.interval),
+        missed=_or(spec.missed_heartbeats, default.missed),
+        skew=_or(spec.skew_seconds, default.skew),
+    )
+
+
+def _version(text: Any) -> int:
+    # Resource versions of one resource can be compared as numbers since Kubernetes 1.35, and
+    # etcd's revisions always could; whatever is no number counts as oldest.
+    return int(text) if isinstance(text, str) and text.isdecimal() else 0
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _heartbeat(spec: dict[str, Any]) -> HeartbeatSpec | None:
+    try:
+        parsed = FabricNodeSpec.model_validate({"nodeId": "x", "heartbeat": spec.get("heartbeat")})
+    except pydantic.ValidationError:
+        return None
+    return parsed.heartbeat
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

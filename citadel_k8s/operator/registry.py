@@ -1,0 +1,268 @@
+"""All nodes that the operator knows, and what each piece of news makes of them.
+
+Everything here is synchronous: a piece of news is applied whole or not at all, and no task can
+see half of it. Who is to be written when is kept in `checks`; who falls silent when, in
+`silences`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from citadel_k8s.aio.clock import Clock
+from citadel_k8s.aio.deadlines import Deadlines
+from citadel_k8s.domain import keys
+from citadel_k8s.domain.facts import NodeFacts, facts_from
+from citadel_k8s.domain.liveness import (
+    ALIVE,
+    Beat,
+    Goodbye,
+    Liveness,
+    Policy,
+    beaten,
+    created,
+    deferred,
+    expired,
+    rejection,
+    restored,
+)
+from citadel_k8s.domain.reconcile import WriteKind, Written, due_at
+from citadel_k8s.domain.verdicts import faults_of
+from citadel_k8s.errors import WireError
+from citadel_k8s.models.codec import decode, parse_timestamp
+from citadel_k8s.models.wire import StatusMessage
+from citadel_k8s.operator.records import KubeNode, NodeRecord, ObservedObject, policy_of
+from citadel_k8s.stores.entries import Entry
+
+OnTransition = Callable[[NodeRecord, Liveness], None]
+"""Told of each change of state, with what was before."""
+
+
+class Registry:
+    """Nodes by id.
+
+    Parameters
+    ----------
+    clock : Clock
+        The operator's clock.
+    policy : Policy
+        For nodes that name none of their own.
+    org_id : str or None
+        Entries of other orgs are refused; None takes only entries without one.
+    on_transition : callable
+        Told of each change of state.
+    """
+
+    def __init__(
+        self, clock: Clock, policy: Policy, org_id: str | None, on_transition: OnTransition
+    ) -> None:
+        self.clock = clock
+        self.policy = policy
+        self.org_id = org_id
+        self.nodes: dict[str, NodeRecord] = {}
+        self.kube_nodes: dict[str, KubeNode] = {}
+        self.checks = Deadlines()
+        self._silences = Deadlines()
+        self._by_name: dict[str, str] = {}
+        self._on_transition = on_transition
+
+    # --- heartbeats
+
+    def hear(self, entry: Entry, age: float) -> None:
+        """Take one entry of the stream, ``age`` seconds old by the receiver's clock.
+
+        Raises
+        ------
+        WireError
+            If it must not count; nothing has changed then.
+        """
+        keys.check_node_id(entry.node_id)
+        if entry.org_id != self.org_id and not (entry.org_id is None and entry.principal is None):
+            raise WireError("WrongOrg", "orgId", f"{entry.org_id!r} is not served here")
+        message = decode(entry.payload, node_id=entry.node_id)
+        if message.node_id != entry.node_id:
+            raise WireError("WrongNode", "nodeId", "payload and entry name different nodes")
+        now = self.clock.monotonic()
+        facts = facts_from(message, clock_offset=_clock_offset(message, entry))
+        record = self._known(entry.node_id, now)
+        beat = _beat(message, facts, now - age)
+        refused = rejection(record.live, beat)
+        if refused:
+            raise WireError(refused, "seq", f"boot {message.boot_id}, seq {message.seq}")
+        record.heard_ms = entry.id.ms
+        record.interval = message.interval_seconds
+        self._update(record, beaten(record.live, beat, now), facts)
+
+    def fall_silent(self, now: float, proved_until: float) -> None:
+        """Judge the nodes whose silence counts by now.
+
+        Parameters
+        ----------
+        now : float
+            Monotonic seconds.
+        proved_until : float
+            Moment up to which the stream is known to have been read to its end: whoever's
+            deadline lies behind it may have spoken without having been heard yet.
+        """
+        for node_id in list(self._silences.pop_due(min(now, proved_until))):
+            record = self.nodes[node_id]
+            self._update(record, expired(record.live, now), record.facts)
+
+    def defer(self, now: float) -> None:
+        """Let nobody's silence count before one and a half intervals: nobody could be heard."""
+        for record in self.nodes.values():
+            record.live = deferred(record.live, now + record.live.policy.stale_after)
+            self._silences.set(record.node_id, record.live.deadline)
+
+    # --- objects
+
+    def observe(self, raw: dict[str, Any]) -> None:
+        """Take a FabricNode as the API server has it now."""
+        observed = ObservedObject.parse(raw)
+        now = self.clock.monotonic()
+        try:
+            node_id = keys.check_node_id(observed.node_id)
+        except WireError:
+            return
+        record = self.nodes.get(node_id)
+        if record is None:
+            record = self._restored(node_id, observed, now)
+        elif record.name != observed.name or _outdated(observed, record.observed):
+            return  # a second object for the same node, or news that came late
+        record.observed = observed
+        record.kept_spec = observed.kept_spec
+        policy = policy_of(observed, self.policy).paced(record.interval)
+        record.live = replace(record.live, policy=policy)
+        self._by_name[observed.name] = node_id
+        self.checks.set(node_id, now)
+
+    def forget_object(self, name: str, uid: str | None = None) -> None:
+        """Take note that an object is gone. A living node gets a new one, a dead one is dropped."""
+        record = self.nodes.get(self._by_name.get(name, ""))
+        if record is None or record.observed is None:
+            return
+        if uid is not None and record.observed.uid != uid:
+            return
+        record.observed = None
+        record.written = Written()
+        if record.live.state in ALIVE:
+            self.checks.set(record.node_id, self.clock.monotonic())
+            return
+        del self.nodes[record.node_id]
+        del self._by_name[name]
+        self.checks.set(record.node_id, None)
+        self._silences.set(record.node_id, None)
+
+    def objects(self) -> Iterator[NodeRecord]:
+        """Give the nodes that have an object."""
+        return (record for record in self.nodes.values() if record.observed is not None)
+
+    def by_name(self, name: str) -> NodeRecord | None:
+        """Give the node of an object."""
+        return self.nodes.get(self._by_name.get(name, ""))
+
+    # --- Nodes of the cluster
+
+    def observe_kube_node(self, raw: dict[str, Any]) -> None:
+        """Take a Node of the cluster."""
+        name, uid = raw["metadata"]["name"], raw["metadata"]["uid"]
+        node_id = keys.node_id_from_name(name)
+        self.kube_nodes[node_id] = KubeNode(name=name, uid=uid, node_id=node_id)
+        record = self.nodes.get(node_id)
+        if record and (record.observed is None or record.observed.owner_uid != uid):
+            self.checks.set(node_id, self.clock.monotonic())
+
+    def forget_kube_node(self, name: str) -> None:
+        """Take note that a Node is gone; what became of its object, the sweep sees to."""
+        self.kube_nodes.pop(keys.node_id_from_name(name), None)
+
+    # --- one change
+
+    def _known(self, node_id: str, now: float) -> NodeRecord:
+        record = self.nodes.get(node_id)
+        if record is None:
+            name = keys.object_name(node_id)
+            record = NodeRecord(node_id, name, created(self.policy, now))
+            self.nodes[node_id] = record
+            self._by_name[name] = node_id
+        return record
+
+    def _restored(self, node_id: str, observed: ObservedObject, now: float) -> NodeRecord:
+        status = observed.status()
+        policy = policy_of(observed, self.policy)
+        live = restored(policy, now, state=status.state, reason=_ready_reason(observed))
+        written = Written(at=now - self._age_of(status.confirmed_time))
+        record = NodeRecord(node_id, observed.name, live, observed=observed, written=written)
+        self.nodes[node_id] = record
+        self._silences.set(node_id, live.deadline)
+        return record
+
+    def _update(self, record: NodeRecord, live: Liveness, facts: NodeFacts | None) -> None:
+        before, old_facts = record.live, record.facts
+        record.live, record.facts = live, facts
+        self._silences.set(record.node_id, live.deadline)
+        if live.state is not before.state:
+            self._on_transition(record, before)
+        kind = _kind_of_news(before, live, old_facts, facts)
+        if kind is not None:
+            self._check_by(record, kind)
+
+    def _check_by(self, record: NodeRecord, kind: WriteKind) -> None:
+        now = self.clock.monotonic()
+        if kind is WriteKind.DETAIL and record.written.dirty_since is None:
+            record.written = replace(record.written, dirty_since=now)
+        due = max(now, due_at(kind, record.written, len(self.nodes), now))
+        known = self.checks.get(record.node_id)
+        self.checks.set(record.node_id, due if known is None else min(known, due))
+
+    def _age_of(self, confirmed: str | None) -> float:
+        try:
+            return max(0.0, self.clock.now() - parse_timestamp(confirmed or ""))
+        except WireError:
+            return 0.0
+
+
+def _outdated(news: ObservedObject, known: ObservedObject | None) -> bool:
+    return known is not None and known.uid == news.uid and news.version < known.version
+
+
+def _ready_reason(observed: ObservedObject) -> str:
+    ready = next((c for c in observed.status().conditions if c.type == "Ready"), None)
+    return ready.reason if ready else "Restored"
+
+
+def _beat(message: StatusMessage, facts: NodeFacts, at: float) -> Beat:
+    goodbye = message.goodbye
+    return Beat(
+        at=at,
+        boot_id=message.boot_id,
+        seq=message.seq,
+        interval=message.interval_seconds,
+        goodbye=Goodbye(goodbye.reason, goodbye.expected_back_seconds) if goodbye else None,
+        faults=faults_of(facts),
+    )
+
+
+def _clock_offset(message: StatusMessage, entry: Entry) -> float:
+    return parse_timestamp(message.timestamp) - entry.id.ms / 1000
+
+
+def _kind_of_news(
+    before: Liveness, live: Liveness, old: NodeFacts | None, facts: NodeFacts | None
+) -> WriteKind | None:
+    if live.state is not before.state:
+        return WriteKind.STATE
+    if live.reason != before.reason or live.boot_id != before.boot_id:
+        return WriteKind.DETAIL
+    if old is None or facts is None:
+        return None if old is facts else WriteKind.DETAIL
+    if _details(old) != _details(facts):
+        return WriteKind.DETAIL
+    return None if old == facts else WriteKind.TEXT
+
+
+def _details(facts: NodeFacts) -> NodeFacts:
+    return replace(
+        facts, utilization=None, vram_used=None, running=None, waiting=None,
+        disk_ratio=None, clock_offset=None,
+    )  # fmt: skip

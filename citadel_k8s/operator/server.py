@@ -1,0 +1,69 @@
+"""Probes and metrics. Neither says "healthy" before it is known."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from prometheus_client.exposition import choose_encoder
+
+from citadel_k8s.aio.clock import Clock
+from citadel_k8s.operator.metrics import OperatorMetrics
+from citadel_k8s.operator.reader import Reader
+from citadel_k8s.operator.scheduler import Scheduler
+
+TICK_LATE: Final = 15.0
+"""Seconds without a tick after which the loop counts as hung and the pod is to be restarted."""
+
+
+@dataclass(slots=True)
+class Probes:
+    """What the probes look at."""
+
+    scheduler: Scheduler
+    reader: Reader
+    watching: Callable[[], bool]
+    clock: Clock
+
+    def live(self) -> dict[str, Any]:
+        """Say whether the loop turns; Redis and the API server are not its fault."""
+        ticked = self.scheduler.ticked_at
+        age = None if ticked is None else self.clock.monotonic() - ticked
+        return {"ok": age is not None and age < TICK_LATE, "tickAgeSeconds": age}
+
+    def ready(self) -> dict[str, Any]:
+        """Say whether verdicts can be trusted: the stream was read to its end, objects are seen."""
+        watching, caught_up = self.watching(), self.reader.caught_up
+        return {
+            "ok": watching and caught_up,
+            "watching": watching,
+            "caughtUp": caught_up,
+            "proofAgeSeconds": self.reader.proof_age(),
+        }
+
+
+def application(probes: Probes, metrics: OperatorMetrics) -> web.Application:
+    """Give the web application with ``/healthz``, ``/readyz`` and ``/metrics``."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _verdict(probes.live())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _verdict(probes.ready())
+
+    async def exposition(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        headers = {"Content-Type": content_type}
+        return web.Response(body=encode(metrics.registry), headers=headers)
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", exposition)
+    return app
+
+
+def _verdict(body: dict[str, Any]) -> web.Response:
+    status = 200 if body["ok"] else 503
+    return web.json_response(body, status=status, dumps=json.dumps)

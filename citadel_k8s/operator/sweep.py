@@ -1,0 +1,125 @@
+"""Compares what is known with what a LIST says, because a watch forgets.
+
+After a watch was down for long, the API server does not tell which objects were deleted in the
+meantime, and no library makes up for it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from citadel_k8s.aio.clock import Clock
+from citadel_k8s.domain.liveness import ALIVE
+from citadel_k8s.domain.reconcile import FLEET_DIVISOR
+from citadel_k8s.errors import KubeError
+from citadel_k8s.operator.records import ObservedObject
+from citadel_k8s.operator.registry import Registry
+from citadel_k8s.telemetry.log import RepeatLog, get_logger
+
+_log = get_logger("operator.sweep")
+
+SWEEP_INTERVAL: Final = 120.0
+"""Seconds between two sweeps of a fleet of up to 1,200 nodes; a larger one is swept at the pace of
+ten nodes a second, because a LIST of 10,000 objects is 40 MB."""
+
+RETRY_DELAY: Final = 5.0
+"""Seconds before a sweep that failed is tried again."""
+
+
+class ListApi(Protocol):
+    """What a sweep asks of the API server; `clients.kube.KubeClient` has it."""
+
+    async def list_fabric_nodes(self) -> list[dict[str, Any]]:
+        """Give all FabricNodes."""
+        ...
+
+    async def list_nodes(self, *, label_selector: str | None = None) -> list[dict[str, Any]]:
+        """Give all Nodes."""
+        ...
+
+    async def delete_fabric_node(self, name: str, *, uid: str | None = None) -> bool:
+        """Delete an object; False if it was not there."""
+        ...
+
+
+@dataclass(slots=True)
+class Sweep:
+    """The comparison, now and then."""
+
+    api: ListApi
+    registry: Registry
+    clock: Clock
+    node_label_selector: str | None = None
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        trouble = RepeatLog(_log, "sweep_failed", clock=self.clock)
+        while True:
+            pause = max(SWEEP_INTERVAL, len(self.registry.nodes) / FLEET_DIVISOR)
+            await asyncio.sleep(pause)
+            while True:
+                try:
+                    await self.once()
+                except KubeError as error:
+                    trouble.failed(error=str(error))
+                    await asyncio.sleep(RETRY_DELAY)
+                else:
+                    trouble.recovered()
+                    break
+
+    async def once(self) -> None:
+        """Compare once.
+
+        Raises
+        ------
+        KubeError
+            If the API server did not give both lists; nothing has changed then.
+        """
+        before = {
+            record.name: record.observed.uid
+            for record in self.registry.objects()
+            if record.observed is not None
+        }
+        kube_nodes = await self.api.list_nodes(label_selector=self.node_label_selector)
+        objects = await self.api.list_fabric_nodes()
+        self._compare_kube_nodes(kube_nodes)
+        self._compare_objects(objects, before)
+        await self._delete_orphans(objects, {raw["metadata"]["uid"] for raw in kube_nodes})
+
+    def _compare_kube_nodes(self, listed: list[dict[str, Any]]) -> None:
+        for raw in listed:
+            self.registry.observe_kube_node(raw)
+        names = {raw["metadata"]["name"] for raw in listed}
+        for node in list(self.registry.kube_nodes.values()):
+            if node.name not in names:
+                self.registry.forget_kube_node(node.name)
+
+    def _compare_objects(self, listed: list[dict[str, Any]], before: dict[str, str]) -> None:
+        for raw in listed:
+            self.registry.observe(raw)
+        uids = {raw["metadata"]["name"]: raw["metadata"]["uid"] for raw in listed}
+        for name, uid in before.items():
+            if uids.get(name) != uid:
+                _log.info("object_gone_unseen", object=name)
+                self.registry.forget_object(name, uid)
+
+    async def _delete_orphans(self, listed: list[dict[str, Any]], uids: set[str]) -> None:
+        """Delete the objects of Nodes that are gone; a cluster's garbage collector is quicker."""
+        orphans = [raw for raw in listed if _owner_uid(raw) not in {None, *uids}]
+        if not orphans:
+            return
+        if self.node_label_selector is not None:
+            # A Node that merely lost its label still is.
+            uids = {raw["metadata"]["uid"] for raw in await self.api.list_nodes()}
+        for raw in orphans:
+            record = self.registry.by_name(raw["metadata"]["name"])
+            if _owner_uid(raw) in uids or (record and record.live.state in ALIVE):
+                continue
+            metadata = raw["metadata"]
+            _log.info("orphan_deleted", object=metadata["name"])
+            await self.api.delete_fabric_node(metadata["name"], uid=metadata["uid"])
+            self.registry.forget_object(metadata["name"], metadata["uid"])
+
+
+def _owner_uid(raw: dict[str, Any]) -> str | None:
+    return ObservedObject.parse(raw).owner_uid
