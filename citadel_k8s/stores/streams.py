@@ -199,7 +199,6 @@ def _pool(url: str, username: str | None, password: str | None) -> redis_asyncio
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": None,  # each call has its own limit; a blocking read needs more
         "socket_connect_timeout": None,
-        "socket_keepalive": True,
     }
     given = {"username": username, "password": password}
     pool.connection_kwargs |= {key: value for key, value in given.items() if value is not None}
