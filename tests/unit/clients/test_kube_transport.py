@@ -1,0 +1,187 @@
+"""What the client makes of answers that no healthy API server gives."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+
+from citadel_k8s.clients.kube import KubeClient
+from citadel_k8s.errors import ConfigError, KubeError
+
+Answer = Callable[[web.Request], web.Response]
+
+
+def kubeconfig(server: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+
+
+@asynccontextmanager
+async def serving(answer: Answer, folder: Path) -> AsyncIterator[KubeClient]:
+    async def handle(request: web.Request) -> web.Response:
+        return answer(request)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    file = folder / "kube.conf"
+    file.write_text(yaml.safe_dump(kubeconfig(f"http://127.0.0.1:{port}")))
+    client = await KubeClient.connect(file)
+    try:
+        yield client
+    finally:
+        await client.close()
+        await runner.cleanup()
+
+
+def status(code: int, message: str, **headers: str) -> Answer:
+    body = json.dumps({"kind": "Status", "code": code, "message": message})
+    return lambda _: web.Response(status=code, text=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("0", 0.0), ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)],
+)
+async def test_the_time_that_a_server_asks_to_wait_is_passed_on(
+    tmp_path: Path, header: str, seconds: float | None
+) -> None:
+    answer = status(429, "too many requests", **{"Retry-After": header})
+    async with serving(answer, tmp_path) as kube:
+        with pytest.raises(KubeError, match="too many requests") as caught:
+            await kube.create_fabric_node({})
+    assert (caught.value.status, caught.value.retry_after) == (429, seconds)
+
+
+async def test_a_refusal_that_is_no_json_is_quoted_in_part(tmp_path: Path) -> None:
+    page = "<html>" + "x" * 5000
+    async with serving(lambda _: web.Response(status=502, text=page), tmp_path) as kube:
+        with pytest.raises(KubeError, match="502: <html>xxx") as caught:
+            await kube.list_nodes()
+    assert caught.value.status == 502
+    assert len(str(caught.value)) < 1200
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "<html>", "{"])
+async def test_an_answer_that_is_no_object_is_an_error(tmp_path: Path, text: str) -> None:
+    async with serving(lambda _: web.Response(text=text), tmp_path) as kube:
+        with pytest.raises(KubeError, match="no JSON object"):
+            await kube.list_nodes()
+
+
+async def test_a_server_that_is_not_there_is_an_error_without_a_status(tmp_path: Path) -> None:
+    file = tmp_path / "kube.conf"
+    file.write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:1")))
+    kube = await KubeClient.connect(file)
+    with pytest.raises(KubeError, match="GET /api/v1/nodes: ") as caught:
+        await kube.list_nodes()
+    assert caught.value.status == 0
+    await kube.close()
+
+
+def chunks(answers: list[web.Response], seen: list[dict[str, str]]) -> Answer:
+    def answer(request: web.Request) -> web.Response:
+        seen.append(dict(request.query))
+        return answers.pop(0)
+
+    return answer
+
+
+def page(names: list[str], token: str = "") -> web.Response:
+    items = [{"metadata": {"name": name}} for name in names]
+    return web.json_response({"items": items, "metadata": {"continue": token}})
+
+
+async def test_a_list_whose_history_is_gone_starts_over_once(tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+    gone = web.json_response({"message": "too old"}, status=410)
+    answers = [page(["a"], "t1"), gone, page(["b"], "t2"), page(["c"])]
+    async with serving(chunks(answers, seen), tmp_path) as kube:
+        found = await kube.list_fabric_nodes(chunk=1)
+    assert [item["metadata"]["name"] for item in found] == ["b", "c"]
+    assert seen == [
+        {"limit": "1"},
+        {"limit": "1", "continue": "t1"},
+        {"limit": "1"},
+        {"limit": "1", "continue": "t2"},
+    ]
+
+
+async def test_a_list_whose_history_is_always_gone_is_an_error(tmp_path: Path) -> None:
+    async with serving(status(410, "too old"), tmp_path) as kube:
+        with pytest.raises(KubeError) as caught:
+            await kube.list_fabric_nodes()
+    assert caught.value.status == 410
+
+
+async def test_an_empty_list_may_be_null(tmp_path: Path) -> None:
+    answer = '{"items": null, "metadata": null}'
+    async with serving(lambda _: web.Response(text=answer), tmp_path) as kube:
+        assert await kube.list_fabric_nodes() == []
+
+
+async def test_the_token_is_shown_and_a_name_cannot_leave_its_place(tmp_path: Path) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def answer(request: web.Request) -> web.Response:
+        asked.append((request.raw_path, request.headers.get("Authorization")))
+        return web.json_response({})
+
+    async with serving(answer, tmp_path) as kube:
+        await kube.get_fabric_node("../../secrets?x")
+        other = kube.with_token("mine")
+        await other.list_nodes()
+        await other.close()
+    assert asked[0] == (
+        "/apis/fabric.aceteam.ai/v1alpha1/fabricnodes/..%2F..%2Fsecrets%3Fx",
+        "Bearer t",
+    )
+    assert asked[1][1] == "Bearer mine"
+
+
+async def test_without_any_credentials_it_is_said_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--kubeconfig or KUBECONFIG"):
+        await KubeClient.connect(environ={"HOME": str(tmp_path)})
+
+
+async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for environ in ({}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}):
+        with pytest.raises(ConfigError, match=r"other\.conf: no such file"):
+            await KubeClient.connect(tmp_path / "other.conf", environ=environ)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "a: [", "\x00", "clusters: 3"])
+async def test_a_kubeconfig_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "kube.conf"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"kube\.conf"):
+        await KubeClient.connect(file)
+
+
+async def test_in_a_pod_without_a_token_it_is_said_what_is_missing(tmp_path: Path) -> None:
+    environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOME": str(tmp_path)}
+    with pytest.raises(ConfigError, match="service account"):
+        await KubeClient.connect(environ=environ)
+
+
+async def test_the_environment_names_a_kubeconfig_before_a_pod_does(tmp_path: Path) -> None:
+    file = tmp_path / "kube.conf"
+    file.write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:1")))
+    environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBECONFIG": f"/none:{file}"}
+    kube = await KubeClient.connect(environ=environ)
+    await kube.close()
