@@ -7,8 +7,10 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 ARGS ?=
 NAME ?=
+IMAGE_PYTHON ?= 3.13
+IMAGE_ARCH ?= x86_64
 
-.PHONY: help venv demo test check unit integration demo-check bench lock clean \
+.PHONY: help venv demo test check unit integration demo-check bench lock wheelhouse clean \
 	lint format types types-again floors house
 
 help: ## list the targets
@@ -60,6 +62,9 @@ lock: venv ## lock the dependencies anew: requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra dev \
 		--python-version 3.11 -o requirements.lock pyproject.toml $(ARGS)
 
+wheelhouse: venv ## the wheels that the Dockerfile installs, in dist/wheelhouse
+	@$(BIN)/python tools/wheelhouse.py --python $(IMAGE_PYTHON) --arch $(IMAGE_ARCH)
+
 clean: ## remove what was made here: .venv, caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,13 +51,32 @@ def test_a_module_keeps_the_rules_of_the_house(path: Path) -> None:
     assert HOUSE["problems"](path) == []
 
 
-def test_a_long_module_and_a_mark_of_open_work_would_be_found(tmp_path: Path) -> None:
-    long, marked = tmp_path / "long.py", tmp_path / "marked.py"
-    long.write_text("x = 1\n" * 401)
-    marked.write_text("# " + "TO" + "DO: later\n")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = 1\n" * 401, "401 lines"),
+        ("# " + "TO" + "DO: later\n", "some.py:1: work left open"),
+        ("x = 1\npath = '/ro" + "ot/x'\n", "some.py:2: a folder of one machine"),
+        ("-----BEGIN EC PRIVATE " + "KEY-----\n" + "a" * 20, "secret"),
+        ("token = 'gh" + "p_" + "a" * 36 + "'\n", "secret"),
+        ("x" * 1_100_000, "1100000 bytes"),
+    ],
+)
+def test_what_the_house_forbids_is_found(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "some.py"
+    path.write_text(text)
 
-    assert "401 lines" in HOUSE["problems"](long)[0]
-    assert "marked.py:1" in HOUSE["problems"](marked)[0]
+    assert told in HOUSE["problems"](path)[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["x = 1\n" * 400, "# /proc/1/root/etc\n", "# https://host/work/x\n"]
+)
+def test_what_only_looks_forbidden_is_not(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "some.py"
+    path.write_text(text)
+
+    assert HOUSE["problems"](path) == []
 
 
 def test_every_dependency_says_what_it_is_for() -> None:
