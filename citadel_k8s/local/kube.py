@@ -229,8 +229,6 @@ class Kube:
             *(f"--peer-{flag}" for flag in (*keys, *trust)),
             "--unsafe-no-fsync=true",
             "--log-level=warn",
-            "--heartbeat-interval=20",
-            "--election-timeout=100",
         ]
         self._etcd = await spawn(
             [self.binaries.etcd, *flags], folder / "etcd.log", cwd=folder, remove=folder

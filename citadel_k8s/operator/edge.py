@@ -33,6 +33,9 @@ CLIENT_TIMEOUT: Final = 660
 RESTART_DELAY: Final = 2.0
 """Seconds before kopf is started again when it ended by itself: the API server was away."""
 
+STOP_TIMEOUT: Final = 4.0
+"""Seconds that kopf gets to end its watches; the thread is a daemon and ends with the process."""
+
 Raw = dict[str, Any]
 
 
@@ -73,10 +76,11 @@ class Watcher:
         thread = threading.Thread(target=self._watch, args=(loop, ended), name="kopf", daemon=True)
         thread.start()
         try:
-            return await ended
+            return await asyncio.shield(ended)
         finally:
             self.ready.clear()
             self._stop.set()
+            await asyncio.wait([ended], timeout=STOP_TIMEOUT)
 
     def _watch(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[str | None]") -> None:
         error: str | None = None

@@ -1,0 +1,268 @@
+"""The command line: reads words, asks the parts, prints answers.
+
+Each command imports what it runs only when it runs: an agent's memory has no room for the rest.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from citadel_k8s import __version__
+from citadel_k8s.config import AgentSettings, OperatorSettings, load
+from citadel_k8s.errors import CitadelError, ConfigError
+
+app = typer.Typer(
+    name="citadel-k8s",
+    help="See every GPU node and every model that it serves.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+fabric = typer.Typer(
+    name="kubectl-fabric",
+    help="FabricNodes of the cluster that your kubeconfig names.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings, keys in camelCase.")
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(help="redis://, rediss:// or unix:// URL. Secrets: CITADEL__REDIS_PASSWORD."),
+]
+Org = Annotated[str | None, typer.Option("--org", help="Org that the nodes belong to.")]
+Interval = Annotated[
+    float | None, typer.Option(help="Seconds between heartbeats, 5 to 300. Default 30.")
+]
+ListenHost = Annotated[str | None, typer.Option(help="Address to listen on. Default 0.0.0.0.")]
+ListenPort = Annotated[
+    int | None, typer.Option(help="Port to listen on, 0 for any free one. Default 8080.")
+]
+LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
+LogFormat = Annotated[str | None, typer.Option(help="json (default) or console.")]
+FakeGpu = Annotated[
+    str | None,
+    typer.Option(help="Pretend to have GPUs and models, such as h100x8. For demos only."),
+]
+
+
+class Output(StrEnum):
+    """Forms in which a command can answer."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the answer.")]
+
+
+@app.command()
+def agent(
+    *,
+    config: Config = None,
+    node_name: Annotated[
+        str | None, typer.Option(help="Name of this node. Default: the host's name.")
+    ] = None,
+    org: Org = None,
+    redis_url: RedisUrl = None,
+    publish: Annotated[
+        str | None, typer.Option(help="Where heartbeats go: redis (default) or none (serve only).")
+    ] = None,
+    interval: Interval = None,
+    listen_host: ListenHost = None,
+    listen_port: ListenPort = None,
+    host_root: Annotated[
+        Path | None, typer.Option(help="Where the host's file system is mounted. Default /.")
+    ] = None,
+    fake_gpu: FakeGpu = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Report this node: collect, serve on :8080 and publish heartbeats."""
+    settings = load(
+        AgentSettings,
+        file=config,
+        node_name=node_name,
+        org_id=org,
+        redis_url=redis_url,
+        publish=publish,
+        interval_seconds=interval,
+        listen_host=listen_host,
+        listen_port=listen_port,
+        host_root=host_root,
+        fake_gpu=fake_gpu,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    from citadel_k8s.agent.main import run  # noqa: PLC0415 - see the module's docstring
+
+    _run(settings, run(settings))
+
+
+@app.command()
+def operator(
+    *,
+    config: Config = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Default: $KUBECONFIG, ~/.kube/config or the pod's own.")
+    ] = None,
+    org: Org = None,
+    redis_url: RedisUrl = None,
+    interval: Interval = None,
+    missed: Annotated[
+        int | None, typer.Option(help="Heartbeats that may be missed, 1 to 20. Default 3.")
+    ] = None,
+    skew: Annotated[
+        float | None, typer.Option(help="Seconds added for delays, 0 to 120. Default 10.")
+    ] = None,
+    node_selector: Annotated[
+        str | None, typer.Option(help="Label selector of the cluster's Nodes that matter.")
+    ] = None,
+    listen_host: ListenHost = None,
+    listen_port: ListenPort = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Keep a FabricNode for each node that reports."""
+    settings = load(
+        OperatorSettings,
+        file=config,
+        kubeconfig=kubeconfig,
+        org_id=org,
+        redis_url=redis_url,
+        interval_seconds=interval,
+        missed_heartbeats=missed,
+        skew_seconds=skew,
+        node_label_selector=node_selector,
+        listen_host=listen_host,
+        listen_port=listen_port,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    from citadel_k8s.operator.main import run  # noqa: PLC0415 - see the module's docstring
+
+    _run(settings, run(settings))
+
+
+@app.command()
+def status(
+    output: OutputOption = Output.TABLE, config: Config = None, fake_gpu: FakeGpu = None
+) -> None:
+    """Show this host's own status, without any server."""
+    settings = load(AgentSettings, file=config, fake_gpu=fake_gpu, publish="none")
+    from rich.console import Console  # noqa: PLC0415
+
+    from citadel_k8s.agent.main import collect_once  # noqa: PLC0415
+    from citadel_k8s.local.statusview import render  # noqa: PLC0415
+    from citadel_k8s.models.codec import encode  # noqa: PLC0415
+
+    message = asyncio.run(collect_once(settings))
+    if output is Output.JSON:
+        typer.echo(json.dumps(json.loads(encode(message)), indent=2))
+    else:
+        Console().print(render(message))
+
+
+@app.command()
+def demo(
+    *,
+    nodes: Annotated[int, typer.Option(min=1, max=50, help="Simulated GPU nodes.")] = 5,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="No terminal: kill and revive a node, print three tables."),
+    ] = False,
+) -> None:
+    """Run everything for real on this machine, with simulated GPUs."""
+    from citadel_k8s.local.demo import Options  # noqa: PLC0415
+    from citadel_k8s.local.show import run_check, run_live  # noqa: PLC0415
+
+    options = Options(nodes=nodes)
+    asyncio.run(run_check(options) if check else run_live(options))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+@fabric.callback()
+def _fabric() -> None:
+    """FabricNodes of the cluster that your kubeconfig names."""
+
+
+@fabric.command("nodes")
+def fabric_nodes(
+    output: OutputOption = Output.TABLE,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Default: as kubectl's.")] = None,
+) -> None:
+    """List the nodes with their state, GPUs and models."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from citadel_k8s.aio.clock import SystemClock  # noqa: PLC0415
+    from citadel_k8s.local.view import table  # noqa: PLC0415
+
+    objects = asyncio.run(_objects(kubeconfig))
+    if output is Output.JSON:
+        typer.echo(json.dumps(objects, indent=2))
+    elif not objects:
+        typer.echo("No FabricNodes. Is the operator running, and does any agent report?", err=True)
+    else:
+        Console().print(table(objects, SystemClock().now(), wide=output is Output.WIDE))
+
+
+async def _objects(kubeconfig: Path | None) -> list[dict[str, Any]]:
+    from citadel_k8s.clients.kube import KubeClient  # noqa: PLC0415
+
+    client = await KubeClient.connect(kubeconfig)
+    try:
+        return await client.list_fabric_nodes()
+    finally:
+        await client.close()
+
+
+def main() -> None:
+    """Run ``citadel-k8s``."""
+    _guarded(app)
+
+
+def kubectl_fabric() -> None:
+    """Run ``kubectl fabric``."""
+    _guarded(fabric)
+
+
+def _run(settings: AgentSettings | OperatorSettings, work: Coroutine[Any, Any, None]) -> None:
+    from citadel_k8s.telemetry.log import configure  # noqa: PLC0415
+
+    configure(settings.log_level, settings.log_format)
+    asyncio.run(work)
+
+
+def _guarded(command: Callable[[], Any]) -> None:
+    """Turn an error of ours into one line; anything else is a defect and keeps its traceback."""
+    try:
+        command()
+    except* ConfigError as group:
+        _fail(group, 2)
+    except* CitadelError as group:
+        _fail(group, 1)
+    except* KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(group: BaseExceptionGroup[CitadelError], code: int) -> None:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(code)

@@ -1,0 +1,82 @@
+"""``demo --check``: the demo's story without a terminal, as a test that says what failed."""
+
+import asyncio
+from typing import Final
+
+from citadel_k8s.domain.liveness import Policy
+from citadel_k8s.errors import StackError
+from citadel_k8s.local.demo import INTERVAL, MISSED, SKEW, Demo, DemoNode, Report, objects_of
+
+ONLINE_TIMEOUT: Final = 60.0
+"""Seconds until all nodes must be Online: six Python processes on two busy cores take about 10."""
+
+SLACK: Final = 5.0
+"""Seconds beyond the failure timeout until the table must say so. ``bench/liveness.py`` measures
+the time itself."""
+
+POLL: Final = 0.25
+"""Seconds between two looks at the objects."""
+
+
+async def check(demo: Demo, report: Report, show: Report) -> None:
+    """Run through the story: all Online, one killed, Offline in time, revived, Online.
+
+    Parameters
+    ----------
+    demo : Demo
+        Running.
+    report, show : callable
+        Told of progress; given the tables.
+
+    Raises
+    ------
+    StackError
+        What did not come to pass.
+    """
+    policy = Policy(INTERVAL, MISSED, SKEW)
+    victim = demo.nodes[-1]
+    names = sorted(objects_of(demo))
+    await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT, report)
+    show(await demo.kubectl("get", "fabricnodes"))
+
+    report(f"kill -9 the agent of {victim.name}; it has {policy.timeout:g} s to be missed")
+    killed = demo.clock.monotonic()
+    await demo.kill(victim)
+    states = dict.fromkeys(names, "Online") | {_object(demo, victim): "Offline"}
+    await _until(demo, states, policy.timeout + SLACK, report)
+    took = demo.clock.monotonic() - killed
+    report(f"{victim.name} is Offline after {took:.1f} s")
+    if took < policy.timeout - INTERVAL - POLL:
+        raise StackError(f"Offline after {took:.1f} s: sooner than a silence can be told")
+    show(await demo.kubectl("get", "fabricnodes"))
+
+    report(f"revive {victim.name}")
+    await demo.revive(victim)
+    await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT, report)
+    show(await demo.kubectl("get", "fabricnodes"))
+
+
+async def _until(demo: Demo, wanted: dict[str, str], timeout: float, report: Report) -> None:
+    began = demo.clock.monotonic()
+    found: dict[str, str] = {}
+    while demo.clock.monotonic() - began < timeout:
+        found = {
+            raw["metadata"]["name"]: raw.get("status", {}).get("state", "no status")
+            for raw in await demo.objects()
+        }
+        if found == wanted:
+            report(f"as expected after {demo.clock.monotonic() - began:.1f} s")
+            return
+        if dead := demo.dead_parts():
+            raise StackError("\n".join(dead))
+        await asyncio.sleep(POLL)
+    differing = ", ".join(
+        f"{name} is {found.get(name, 'missing')} instead of {wanted.get(name, 'absent')}"
+        for name in sorted({*found, *wanted})
+        if found.get(name) != wanted.get(name)
+    )
+    raise StackError(f"after {timeout:g} s: {differing}\n{demo.logs()}")
+
+
+def _object(demo: Demo, node: DemoNode) -> str:
+    return next(name for name, known in objects_of(demo).items() if known is node)

@@ -1,0 +1,231 @@
+"""The demo: all parts for real on this machine, with simulated GPUs where it has none.
+
+Valkey, etcd, kube-apiserver, the operator (with the rights it has in a cluster, and no more), one
+agent for this machine and some more with pretended GPUs and models.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import yaml
+
+from citadel_k8s.aio.clock import Clock, SystemClock
+from citadel_k8s.clients.kube import KubeClient
+from citadel_k8s.domain.keys import node_id_from_name, object_name
+from citadel_k8s.errors import StackError
+from citadel_k8s.local.charge import Charge, spawn
+from citadel_k8s.local.stack import Stack
+
+INTERVAL: Final = 10.0
+"""Seconds between heartbeats in the demo: the fast profile, so that a failure shows in 35 s."""
+
+MISSED: Final = 3
+"""Heartbeats that may be missed in the demo."""
+
+SKEW: Final = 5.0
+"""Seconds added in the demo for delays; everything runs on one machine."""
+
+FAKE_GPUS: Final = ("h100x8", "a100x4", "l40sx2", "h100x8", "rtx4090x2")
+"""What the simulated nodes pretend to have, in turn."""
+
+START_TIMEOUT: Final = 30.0
+"""Seconds in which a part must be up; the slowest takes about three."""
+
+ROOT: Final = Path(__file__).parents[2]
+"""Folder of the checkout, with ``manifests/``."""
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the demo is made of."""
+
+    nodes: int = 5
+    host_agent: bool = True
+
+
+@dataclass(slots=True)
+class DemoNode:
+    """One agent of the demo."""
+
+    name: str
+    fake_gpu: str | None
+    charge: Charge | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its agent lives."""
+        return self.charge is not None and self.charge.running
+
+
+@dataclass(slots=True)
+class Demo:
+    """The running demo; an async context manager that leaves nothing behind.
+
+    Parameters
+    ----------
+    options : Options
+        How many nodes.
+    report : callable
+        Told in one line each what starts.
+    """
+
+    options: Options
+    report: Report
+    clock: Clock = field(default_factory=SystemClock)
+    nodes: list[DemoNode] = field(default_factory=list[DemoNode])
+    _stack: Stack | None = None
+    _api: KubeClient | None = None
+    _operator: Charge | None = None
+    _exit: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def stack(self) -> Stack:
+        """The servers."""
+        if self._stack is None:
+            raise StackError("the demo does not run")
+        return self._stack
+
+    @property
+    def api(self) -> KubeClient:
+        """A client with all rights."""
+        if self._api is None:
+            raise StackError("the demo does not run")
+        return self._api
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._exit.aclose()
+
+    async def kill(self, node: DemoNode) -> None:
+        """Kill a node's agent as a power failure would: SIGKILL, no goodbye."""
+        if node.charge is not None:
+            await node.charge.kill()
+            node.charge = None
+
+    async def revive(self, node: DemoNode) -> None:
+        """Start a node's agent again."""
+        if not node.running:
+            node.charge = await self._spawn_agent(node)
+
+    async def objects(self) -> list[dict[str, Any]]:
+        """Give the FabricNodes as the API server has them."""
+        return await self.api.list_fabric_nodes()
+
+    async def kubectl(self, *words: str) -> str:
+        """Run kubectl against the demo's API server and give what it prints.
+
+        Raises
+        ------
+        StackError
+            If it fails; with what it said.
+        """
+        process = await asyncio.create_subprocess_exec(
+            str(self.stack.kubectl),
+            f"--kubeconfig={self.stack.kubeconfig}",
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(START_TIMEOUT):
+            out, errors = await process.communicate()
+        if process.returncode:
+            raise StackError(f"kubectl {' '.join(words)}: {errors.decode().strip()}")
+        return out.decode().rstrip()
+
+    def dead_parts(self) -> list[str]:
+        """Give the names of parts that ended by themselves, with the end of their logs."""
+        parts = {"operator": self._operator} | {n.name: n.charge for n in self.nodes}
+        return [
+            f"{name} ended by itself:\n{charge.tail()}"
+            for name, charge in parts.items()
+            if charge is not None and not charge.running
+        ]
+
+    def logs(self) -> str:
+        """Give the end of the operator's log, for an error message."""
+        return self._operator.tail() if self._operator else ""
+
+    async def _start(self) -> None:
+        began = self.clock.monotonic()
+        self._stack = await self._exit.enter_async_context(Stack(report=self.report))
+        self._api = await KubeClient.connect(self._stack.kubeconfig)
+        self._exit.push_async_callback(self._api.close)
+        self._exit.push_async_callback(self._stop_charges)
+        await self._api.apply(_documents("crds", "namespace.yaml", "rbac.yaml"))
+        self._name_nodes()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._start_operator(), name="start operator")
+            for node in self.nodes:
+                group.create_task(self.revive(node), name=f"start {node.name}")
+        took = self.clock.monotonic() - began
+        self.report(f"operator and {len(self.nodes)} agents started, {took:.1f} s in all")
+
+    def _name_nodes(self) -> None:
+        if self.options.host_agent:
+            self.nodes.append(DemoNode(node_id_from_name(os.uname().nodename), None))
+        for number in range(self.options.nodes):
+            fake = FAKE_GPUS[number % len(FAKE_GPUS)]
+            self.nodes.append(DemoNode(f"gpu-node-{number + 1}", fake))
+
+    async def _start_operator(self) -> None:
+        kubeconfig = await self.stack.kube.write_kubeconfig(
+            self.stack.folder / "operator.kubeconfig", "citadel", "citadel-operator"
+        )
+        words = ["operator", "--kubeconfig", str(kubeconfig), "--interval", f"{INTERVAL:g}"]
+        words += ["--missed", str(MISSED), "--skew", f"{SKEW:g}"]
+        self._operator = await self._spawn("operator", words)
+
+    async def _spawn_agent(self, node: DemoNode) -> Charge:
+        words = ["agent", "--node-name", node.name, "--interval", f"{INTERVAL:g}"]
+        words += ["--fake-gpu", node.fake_gpu] if node.fake_gpu else []
+        return await self._spawn(node.name, words)
+
+    async def _spawn(self, name: str, words: list[str]) -> Charge:
+        argv = [sys.executable, "-m", "citadel_k8s", *words]
+        argv += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
+        # The URL carries a password: an environment is not shown to other users, a command is.
+        env = {**os.environ, "CITADEL__REDIS_URL": self.stack.redis_url}
+        return await spawn(argv, self.stack.folder / "logs" / f"{name}.log", env=env)
+
+    async def _stop_charges(self) -> None:
+        charges = [self._operator, *(node.charge for node in self.nodes)]
+        async with asyncio.TaskGroup() as group:
+            for charge in charges:
+                if charge is not None and charge.running:
+                    group.create_task(charge.kill(), name=f"end {charge.pid}")
+
+
+def objects_of(demo: Demo) -> dict[str, DemoNode]:
+    """Give the demo's nodes by the names of their objects."""
+    return {object_name(node.name): node for node in demo.nodes}
+
+
+def _documents(*names: str) -> list[dict[str, Any]]:
+    folder = ROOT / "manifests"
+    files: list[Path] = []
+    for name in names:
+        path = folder / name
+        files += sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    return [d for file in files for d in yaml.safe_load_all(file.read_text()) if d]

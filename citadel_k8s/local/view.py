@@ -1,0 +1,34 @@
+"""FabricNodes as a coloured table in a terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from citadel_k8s.domain.columns import HEADERS, WIDE_HEADERS, row, wide_row
+
+_STYLES: Final = {
+    "Online": "green",
+    "Degraded": "yellow",
+    "Stale": "yellow",
+    "Draining": "cyan",
+    "Offline": "bold red",
+    "Unknown": "dim",
+    "unknown": "dim",
+    "True": "green",
+    "False": "yellow",
+}
+"""Colour is never the only signal: the word stands beside it."""
+
+
+def table(objects: Iterable[Mapping[str, Any]], now: float, *, wide: bool = False) -> Table:
+    """Give the table of some objects; ``now`` in seconds since the epoch."""
+    headers = (*HEADERS, *WIDE_HEADERS) if wide else HEADERS
+    view = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        view.add_column(header, no_wrap=True, overflow="ellipsis")
+    for raw in sorted(objects, key=lambda raw: str(raw["metadata"]["name"])):
+        cells: Sequence[str] = row(raw, now) + (wide_row(raw, now) if wide else ())
+        view.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
+    return view
