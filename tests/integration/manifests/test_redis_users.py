@@ -1,0 +1,89 @@
+"""The users of the deployed Valkey, on a real one: each may do its work and no more."""
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import redis.asyncio
+import yaml
+from redis.exceptions import NoPermissionError
+
+from citadel_k8s.errors import StreamError
+from citadel_k8s.local.valkey import Valkey
+from citadel_k8s.stores.streams import EntryId, RedisStatusStream
+
+STREAM = "node:status:stream"
+MANIFEST = Path(__file__).parents[3] / "manifests" / "redis.yaml"
+
+
+@pytest_asyncio.fixture
+async def users(own_valkey: Valkey) -> Callable[[str], redis.asyncio.Redis]:
+    """Set the users up as the container does; give a connection of one of them."""
+    config = next(iter(yaml.safe_load_all(MANIFEST.read_text())))
+    lines = re.findall(r"^user (\S+) (.*)$", config["data"]["start.sh"], re.MULTILINE)
+    assert {name for name, _ in lines} == {"default", "agent", "operator"}
+    admin = redis.asyncio.Redis.from_url(own_valkey.url)
+    for name, rules in lines:
+        if name != "default":  # this test needs its own way in
+            words = re.sub(r"\$\{\w+\}", f"{name}-secret", rules).split()
+            await admin.execute_command("ACL", "SETUSER", name, *words)
+    await admin.aclose()
+    bare = f"127.0.0.1:{own_valkey.port}"
+    return lambda name: redis.asyncio.Redis.from_url(f"redis://{name}:{name}-secret@{bare}")
+
+
+async def refused(call: Callable[[], Awaitable[object]]) -> None:
+    with pytest.raises(NoPermissionError):
+        await call()
+
+
+async def test_an_agent_can_tell_its_status_and_nothing_else(
+    users: Callable[[str], redis.asyncio.Redis],
+) -> None:
+    async with users("agent") as agent:
+        await agent.ping()
+        await agent.xadd(STREAM, {"nodeId": "n"}, maxlen=10_000)
+        await agent.publish("node:status:n", "x")
+        await refused(lambda: agent.xread({STREAM: "0"}))
+        await refused(lambda: agent.xtrim(STREAM, maxlen=0))
+        await refused(lambda: agent.delete(STREAM))
+        await refused(lambda: agent.xadd("other", {"a": "b"}))
+        await refused(lambda: agent.publish("config:node:n", "x"))
+        await refused(lambda: agent.execute_command("SUBSCRIBE", "node:status:n"))
+        await refused(agent.flushall)
+        await refused(lambda: agent.config_get("*"))
+        await refused(agent.client_list)
+
+
+async def test_an_operator_can_read_and_keep_its_state(
+    own_valkey: Valkey, users: Callable[[str], redis.asyncio.Redis]
+) -> None:
+    del users
+    url = f"redis://127.0.0.1:{own_valkey.port}"
+    login = {"username": "operator", "password": "operator-secret"}
+    stream = RedisStatusStream(url, **login)
+    canary = RedisStatusStream(url, **login, stream="citadel:canary", max_length=100)
+    await canary.append("operator", b"")
+    await stream.append("n", b"")
+    assert len(await stream.read(EntryId.ZERO, block=0.1)) == 1
+    head = await stream.head()
+    assert await stream.trim(head.now_ms + 1) == 1
+    await stream.save_snapshot("citadel:operator:nodes", {"n": b"1"})
+    assert await stream.load_snapshot("citadel:operator:nodes") == {"n": b"1"}
+    with pytest.raises(StreamError, match="permission"):
+        await stream.load_snapshot("anything:else")
+    await canary.close()
+    await stream.close()
+
+
+async def test_an_operator_cannot_run_the_server(
+    users: Callable[[str], redis.asyncio.Redis],
+) -> None:
+    async with users("operator") as operator:
+        await refused(operator.flushall)
+        await refused(lambda: operator.config_get("*"))
+        await refused(lambda: operator.execute_command("ACL", "LIST"))
+        await refused(lambda: operator.execute_command("SHUTDOWN"))
+        await refused(lambda: operator.delete(STREAM))
