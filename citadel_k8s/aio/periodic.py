@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -38,18 +39,34 @@ class Ticker:
         self._phase = phase
         self._last: float | None = None
 
-    async def wait(self) -> Tick:
-        """Sleep until the next grid moment; those that passed meanwhile are dropped."""
+    async def wait(self, early: asyncio.Event | None = None) -> Tick | None:
+        """Sleep until the next grid moment; those that passed meanwhile are dropped.
+
+        Parameters
+        ----------
+        early : asyncio.Event or None
+            Ends the wait before the tick when set; the answer is None then, and the tick is
+            still to come.
+        """
         loop = asyncio.get_running_loop()
-        start = loop.time()
-        at = next_tick(start, self._interval, self._phase)
-        if self._last is not None and at <= self._last:
-            # A timer may fire a hair early; the same moment is not given twice.
-            at = self._last + self._interval
+        at = self._next(loop.time())
+        if early is None:
+            await asyncio.sleep(at - loop.time())
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(at):
+                    await early.wait()
+                return None
         dropped = self._dropped(at)
         self._last = at
-        await asyncio.sleep(at - start)
         return Tick(at, max(0.0, loop.time() - at), dropped)
+
+    def _next(self, now: float) -> float:
+        at = next_tick(now, self._interval, self._phase)
+        if self._last is not None and at <= self._last:
+            # A timer may fire a hair early; the same moment is not given twice.
+            return self._last + self._interval
+        return at
 
     def _dropped(self, at: float) -> int:
         if self._last is None:

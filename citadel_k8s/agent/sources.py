@@ -1,0 +1,86 @@
+"""Each source is read on a grid of its own, and whoever wants it fresh shares one reading."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from citadel_k8s.aio.periodic import Ticker
+from citadel_k8s.collectors.base import Collector
+from citadel_k8s.models.readings import Failed, Outcome
+
+T = TypeVar("T")
+
+COLLECT_INTERVAL: Final = 10.0
+"""Seconds between two readings of a source, if heartbeats are not closer than that: a GPU's fault
+is on the way within ten seconds, and a heartbeat's values are at most ten seconds old."""
+
+COLLECT_LIMIT: Final = 40.0
+"""Seconds after which a reading is given up whatever the collector promised; each bounds itself
+well below."""
+
+
+class SourceLoop(Generic[T]):
+    """Reads one source again and again.
+
+    Parameters
+    ----------
+    collector : Collector
+        The source.
+    learn : callable
+        Takes each answer and the seconds that it took.
+    interval, phase : float
+        The grid, in seconds.
+    """
+
+    def __init__(
+        self,
+        collector: Collector[T],
+        learn: Callable[[Outcome[T], float], None],
+        *,
+        interval: float,
+        phase: float = 0.0,
+    ) -> None:
+        self._collector = collector
+        self._learn = learn
+        self._ticker = Ticker(interval, phase=phase)
+        self._wanted = asyncio.Event()
+        self._done = asyncio.Condition()
+        self._readings = 0
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        return self._collector.name
+
+    async def run(self) -> None:
+        """Read now, then at each grid moment or when wanted, for ever."""
+        while True:
+            self._wanted.clear()
+            await self.read()
+            await self._ticker.wait(early=self._wanted)
+
+    async def refresh(self) -> None:
+        """Wait for a reading that ends after now; ask for one if none is on its way."""
+        async with self._done:
+            seen = self._readings
+            self._wanted.set()
+            await self._done.wait_for(lambda: self._readings > seen)
+
+    async def close(self) -> None:
+        """Close the source."""
+        await self._collector.close()
+
+    async def read(self) -> None:
+        """Read once and hand the answer over."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        outcome: Outcome[T]
+        try:
+            async with asyncio.timeout(COLLECT_LIMIT):
+                outcome = await self._collector.collect()
+        except TimeoutError:
+            outcome = Failed("Unresponsive", f"no answer within {COLLECT_LIMIT:g} s")
+        self._learn(outcome, loop.time() - started)
+        async with self._done:
+            self._readings += 1
+            self._done.notify_all()
