@@ -16,7 +16,7 @@ GRACE: Final = 1.0
 death nothing is left."""
 
 POLL: Final = 0.005
-"""Seconds between looks at the reaper's answers. It answers in about a millisecond, and a look is a
+"""Seconds between looks at the reaper's answers. It answers within one such step, and a look is a
 non-blocking read. Polling keeps a charge usable from any event loop."""
 
 ANSWER_TIMEOUT: Final = 10.0
@@ -213,7 +213,7 @@ async def spawn(
     words = [sys.executable, "-I", "-S", reaper.__file__, str(os.getpid()), str(grace)]
     words += [str(remove or ""), "--", *map(str, argv)]
     with log_path.open("ab") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220 - returns once the reaper runs: 2 ms
+        process = subprocess.Popen(  # noqa: ASYNC220 - returns in about a millisecond
             words,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -16,7 +16,8 @@ from citadel_k8s.local.charge import Charge, spawn
 from citadel_k8s.local.ports import LOOPBACK, Port
 
 START_TIMEOUT: Final = 90.0
-"""Seconds until both are ready."""
+"""Seconds until each is ready. Both together take 2.7 to 4.8 s on a busy machine of 2 cores, of
+which etcd takes 0.2 s; a machine that is also compiling must not fail a start."""
 
 POLL: Final = 0.05
 """Seconds between looks while they start."""
@@ -29,6 +30,10 @@ STOP_TIMEOUT: Final = 5.0
 
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
 """Issuer of service account tokens. Source: what kubeadm sets."""
+
+ELECTION: Final = ("--heartbeat-interval=20", "--election-timeout=100")
+"""Milliseconds; a single member elects itself after 0.2 s instead of 0.6 to 0.9 s, for 1 % of one
+core while idle (1.5 % instead of 0.5 %)."""
 
 TOKEN_SECONDS: Final = 3600
 """Lifetime that is asked for a token, in seconds."""
@@ -229,6 +234,7 @@ class Kube:
             *(f"--peer-{flag}" for flag in (*keys, *trust)),
             "--unsafe-no-fsync=true",
             "--log-level=warn",
+            *ELECTION,
         ]
         self._etcd = await spawn(
             [self.binaries.etcd, *flags], folder / "etcd.log", cwd=folder, remove=folder

@@ -15,7 +15,7 @@ from citadel_k8s.local.kube import Kube
 from citadel_k8s.local.valkey import Valkey
 
 CLOSE_TIMEOUT: Final = 30.0
-"""Seconds that the orderly end of the whole stack may take; it takes about 1.3 s."""
+"""Seconds that the orderly end of the whole stack may take; it takes about 1.2 s."""
 
 
 class Stack:

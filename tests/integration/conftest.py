@@ -7,7 +7,7 @@ How to use it::
         config = stack.kubeconfig          # all rights; see also stack.kube.write_kubeconfig
         await stack.kube.request("GET", "/api/v1/namespaces")
 
-- ``stack`` is started once for the whole session (about 3 s) and shared: use names of your own
+- ``stack`` is started once for the whole session (about 3 s, 310 MiB) and shared: use own names
   (the fixtures ``namespace`` and ``prefix`` make some), and leave the servers running.
 - Its methods work from any event loop, so tests keep their own loop (no ``loop_scope`` needed).
 - A test that pauses, kills or restarts a server takes ``own_valkey`` (0.1 s), or enters a ``Stack``
@@ -16,13 +16,12 @@ How to use it::
 
 import asyncio
 import secrets
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from citadel_k8s.local.binaries import Binaries, find
+from citadel_k8s.local.binaries import Binaries, find, quiet
 from citadel_k8s.local.stack import Stack
 from citadel_k8s.local.valkey import Valkey
 
@@ -34,7 +33,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     if any(NEED_KUBE & set(getattr(item, "fixturenames", ())) for item in session.items):
-        asyncio.run(find(lambda line: print(line, file=sys.__stderr__, flush=True)))
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        asyncio.run(find(terminal.write_line if terminal else quiet))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

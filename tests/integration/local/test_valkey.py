@@ -1,4 +1,5 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 import redis.asyncio
@@ -50,6 +51,16 @@ async def test_an_empty_password_means_none() -> None:
     ):
         assert await client.ping()
         assert stack.redis_url == f"redis://127.0.0.1:{stack.valkey.port}/0"
+
+
+async def test_a_folder_and_a_password_may_have_any_characters(tmp_path: Path) -> None:
+    valkey = Valkey(tmp_path / "a folder", password='sp ace, "quote", back\\slash, #@:/?')
+    await valkey.start()
+    try:
+        async with redis.asyncio.Redis.from_url(valkey.url) as client:
+            assert await client.ping()
+    finally:
+        await valkey.close()
 
 
 async def test_data_survive_a_restart_that_keeps_them_and_no_other(own_valkey: Valkey) -> None:
