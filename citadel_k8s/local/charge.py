@@ -11,9 +11,9 @@ from typing import Final, Self
 from citadel_k8s.errors import StackError
 from citadel_k8s.local import reaper
 
-GRACE: Final = 1.0
-"""Seconds that an orphaned program gets between SIGTERM and SIGKILL; two seconds after the owner's
-death nothing is left."""
+GRACE: Final = 0.5
+"""Seconds that an orphaned program gets between SIGTERM and SIGKILL: its data are thrown away, and
+two seconds after the owner's death nothing may be left, on a busy machine too."""
 
 POLL: Final = 0.005
 """Seconds between looks at the reaper's answers. It answers within one such step, and a look is a
