@@ -1,0 +1,183 @@
+"""Reading the stream, and what may be concluded from it."""
+
+import pytest
+
+from citadel_k8s.errors import StreamError
+from citadel_k8s.operator.metrics import OperatorMetrics
+from citadel_k8s.operator.reader import PIPE_GAP, READ_COUNT, Reader
+from citadel_k8s.stores.entries import Entry, EntryId, StreamHead
+from tests.unit.operator.fakes import World
+
+
+class Stream:
+    """A stream whose server can be taken away; a wait takes its time on the world's clock."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.entries: list[Entry] = []
+        self.down = False
+
+    async def read(self, after, *, count=500, block=2.0):
+        if self.down:
+            self.world.clock.advance(block + 3)
+            raise StreamError("away")
+        found = [entry for entry in self.entries if entry.id > after][:count]
+        if not found:
+            self.world.clock.advance(block)
+        return found
+
+    async def head(self):
+        if self.down:
+            self.world.clock.advance(1)
+            raise StreamError("away")
+        last = self.entries[-1].id if self.entries else EntryId.ZERO
+        return StreamHead(last, int(self.world.clock.now() * 1000), len(self.entries))
+
+
+class Setting:
+    def __init__(self) -> None:
+        self.world = World()
+        self.stream = Stream(self.world)
+        self.metrics = OperatorMetrics()
+        self.reader = self.new_reader()
+
+    def new_reader(self) -> Reader:
+        return Reader(self.stream, self.world.registry, self.world.clock, self.metrics)
+
+    def speak(self, node_id: str = "gpu-1", **kwargs) -> None:
+        self.stream.entries.append(self.world.entry(node_id, **kwargs))
+
+    async def pass_time(self, seconds: float, *, speaking: tuple[str, ...] = ()) -> None:
+        """Let nodes speak each 10 s and the operator read and judge, as its loops do."""
+        end = self.world.clock.monotonic() + seconds
+        due = self.world.clock.monotonic() + 10
+        while self.world.clock.monotonic() < end:
+            if self.world.clock.monotonic() >= due:
+                due += 10
+                for node_id in speaking if not self.stream.down else ():
+                    self.speak(node_id)
+            try:
+                await self.reader.step()
+            except StreamError:
+                pass
+            else:
+                self.world.clock.advance(0.1)
+            if self.reader.proved_until is not None:
+                now = self.world.clock.monotonic()
+                self.world.registry.fall_silent(now, self.reader.proved_until)
+
+    def rejected(self, reason: str) -> float:
+        value = self.metrics.registry.get_sample_value(
+            "citadel_operator_entries_total", {"result": reason}
+        )
+        return value or 0.0
+
+
+@pytest.fixture
+def setting() -> Setting:
+    return Setting()
+
+
+async def test_a_dead_node_is_found_and_the_living_ones_are_not(setting):
+    setting.speak("gpu-1")
+    setting.speak("gpu-2")
+    await setting.pass_time(40, speaking=("gpu-2",))
+    assert (setting.world.state("gpu-1"), setting.world.state("gpu-2")) == ("Offline", "Online")
+
+
+async def test_an_outage_of_the_stream_makes_nobody_offline(setting):
+    nodes = ("gpu-1", "gpu-2", "gpu-3")
+    for node in nodes:
+        setting.speak(node)
+    await setting.pass_time(30, speaking=nodes)
+    setting.stream.down = True
+    await setting.pass_time(60)
+    setting.stream.down = False
+    await setting.pass_time(60, speaking=nodes)
+    assert {before for _, before, _ in setting.world.transitions} == {"Unknown"}
+
+
+async def test_a_node_that_died_during_an_outage_is_found_after_it(setting):
+    setting.speak("gpu-1")
+    setting.speak("gpu-2")
+    await setting.pass_time(5)
+    setting.stream.down = True
+    await setting.pass_time(60)
+    setting.stream.down = False
+    await setting.pass_time(20, speaking=("gpu-2",))
+    assert (setting.world.state("gpu-1"), setting.world.state("gpu-2")) == ("Offline", "Online")
+
+
+async def test_a_pause_of_the_operator_itself_makes_nobody_offline(setting):
+    setting.speak("gpu-1")
+    await setting.pass_time(5)
+    setting.world.clock.advance(120)
+    await setting.pass_time(30, speaking=("gpu-1",))
+    assert setting.world.state() == "Online"
+    assert len(setting.world.transitions) == 1
+
+
+async def test_a_restarted_operator_takes_ages_from_the_stream(setting):
+    setting.speak("gpu-1")
+    setting.world.clock.advance(30)
+    setting.speak("gpu-2")
+    setting.reader = setting.new_reader()
+    await setting.reader.step()
+    assert setting.world.registry.nodes["gpu-1"].live.age(setting.world.clock.monotonic()) == 30
+    await setting.pass_time(6)
+    assert (setting.world.state("gpu-1"), setting.world.state("gpu-2")) == ("Offline", "Online")
+
+
+async def test_an_operator_that_starts_into_an_outage_waits_before_it_judges(setting):
+    """Everybody's last word is old: more likely an outage that just ended than a dead fleet."""
+    setting.speak("gpu-1")
+    setting.speak("gpu-2")
+    setting.world.clock.advance(60)
+    await setting.pass_time(14)
+    assert "Offline" not in {state for *_, state in setting.world.transitions}
+    await setting.pass_time(3)
+    assert setting.world.state("gpu-1") == "Offline"
+
+
+async def test_a_flushed_stream_is_read_from_its_new_beginning(setting):
+    setting.speak("gpu-1")
+    await setting.reader.step()
+    setting.stream.entries = [Entry(EntryId(5, 0), "gpu-2", setting.world.entry("gpu-2").payload)]
+    setting.world.clock.advance(11)
+    await setting.reader.step()
+    assert setting.reader.cursor == EntryId(5, 0)
+    assert "gpu-2" in setting.world.registry.nodes
+
+
+async def test_a_long_backlog_proves_nothing_before_its_end(setting):
+    for _ in range(READ_COUNT + 1):
+        setting.speak()
+    await setting.reader.step()
+    assert not setting.reader.caught_up
+    await setting.reader.step()
+    assert setting.reader.caught_up
+
+
+async def test_bad_entries_are_counted_and_the_good_ones_between_them_are_taken(setting):
+    now = int(setting.world.clock.now() * 1000)
+    for number, payload in enumerate((b"{", b"[]", b"\xff\xfe", b'{"version":"7"}')):
+        setting.stream.entries.append(Entry(EntryId(now, number), "gpu-9", payload))
+    setting.stream.entries.append(Entry(EntryId(now, 10), "bad id", b"{}"))
+    setting.speak("gpu-1")
+    await setting.reader.step()
+    assert set(setting.world.registry.nodes) == {"gpu-1"}
+    assert setting.rejected("NotJson") == 2
+    assert setting.rejected("BadField") == 1
+    assert setting.rejected("UnsupportedVersion") == 1
+    assert setting.rejected("BadNodeId") == 1
+    assert setting.rejected("accepted") == 1
+
+
+async def test_a_proof_reaches_no_further_than_the_wait_of_an_empty_read(setting):
+    setting.speak()
+    await setting.reader.step()
+    began = setting.world.clock.monotonic()
+    await setting.reader.step()
+    assert setting.reader.proved_until == began + 1.0
+    assert setting.reader.proof_age() == 0
+    assert PIPE_GAP > 1.0

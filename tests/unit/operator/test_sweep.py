@@ -1,0 +1,90 @@
+"""What a watch forgot, a LIST tells."""
+
+import pytest
+
+from citadel_k8s.errors import KubeError
+from citadel_k8s.operator.sweep import Sweep
+from tests.unit.operator.fakes import FakeKube, World
+
+
+class Setting:
+    def __init__(self, selector: str | None = None) -> None:
+        self.world = World()
+        self.kube = FakeKube()
+        self.sweep = Sweep(self.kube, self.world.registry, self.world.clock, selector)
+
+    async def add(self, name: str, owner: str | None = None) -> None:
+        owners = [{"kind": "Node", "name": name, "uid": owner}] if owner else []
+        body = {"metadata": {"name": name, "ownerReferences": owners}, "spec": {"nodeId": name}}
+        await self.kube.create_fabric_node(body)
+
+
+async def test_a_sweep_finds_objects_and_nodes():
+    setting = Setting()
+    await setting.add("gpu-1")
+    setting.kube.add_node("gpu-1", "n1")
+    await setting.sweep.once()
+    assert set(setting.world.registry.nodes) == {"gpu-1"}
+    assert set(setting.world.registry.kube_nodes) == {"gpu-1"}
+
+
+async def test_an_object_deleted_while_nobody_watched_is_forgotten():
+    setting = Setting()
+    await setting.add("gpu-1")
+    await setting.sweep.once()
+    setting.kube.objects.clear()
+    await setting.sweep.once()
+    assert not setting.world.registry.nodes
+
+
+async def test_a_living_node_whose_object_was_deleted_unseen_is_due_for_a_new_one():
+    setting = Setting()
+    await setting.add("gpu-1")
+    await setting.sweep.once()
+    setting.world.beat()
+    list(setting.world.registry.checks.pop_due(1e9))
+    setting.kube.objects.clear()
+    await setting.sweep.once()
+    assert setting.world.registry.nodes["gpu-1"].observed is None
+    assert setting.world.registry.checks.get("gpu-1") is not None
+
+
+async def test_the_object_of_a_node_that_left_the_cluster_is_deleted():
+    setting = Setting()
+    await setting.add("gpu-1", owner="n1")
+    await setting.sweep.once()
+    assert not setting.kube.objects
+    assert not setting.world.registry.nodes
+
+
+async def test_the_object_of_a_node_that_still_speaks_is_kept():
+    setting = Setting()
+    await setting.add("gpu-1", owner="n1")
+    setting.world.beat()
+    await setting.sweep.once()
+    assert setting.kube.objects
+
+
+async def test_the_object_of_a_node_without_a_kube_node_is_kept():
+    setting = Setting()
+    await setting.add("bare-metal")
+    await setting.sweep.once()
+    assert setting.kube.objects
+
+
+async def test_a_node_that_only_lost_its_label_keeps_its_object():
+    setting = Setting(selector="gpu=true")
+    setting.kube.add_node("gpu-1", "n1", other="true")
+    await setting.add("gpu-1", owner="n1")
+    await setting.sweep.once()
+    assert setting.kube.objects
+
+
+async def test_a_failed_list_changes_nothing():
+    setting = Setting()
+    await setting.add("gpu-1")
+    await setting.sweep.once()
+    setting.kube.fault = KubeError(500, "no")
+    with pytest.raises(KubeError):
+        await setting.sweep.once()
+    assert set(setting.world.registry.nodes) == {"gpu-1"}
