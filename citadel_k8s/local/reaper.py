@@ -75,20 +75,27 @@ def _note(_number: int, _frame: object) -> None:
 
 
 def _start(program: list[str]) -> int:
-    """Start the program as the leader of a session of its own and return its id."""
+    """Start the program as the leader of a session of its own; return its id once it is."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    reading, writing = os.pipe()  # closed by exec, so the end of file tells of it
+    reaper = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(program, prctl)
+        _become(program, prctl, reaper)
+    os.close(writing)
+    os.read(reading, 1)
+    os.close(reading)
     return pid
 
 
-def _become(program: list[str], prctl: object) -> NoReturn:
+def _become(program: list[str], prctl: object, reaper: int) -> NoReturn:
     """Turn this forked child into the program."""
     try:
         os.setsid()
         if callable(prctl):
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != reaper:
+            os._exit(127)  # killed before the request above could count
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -148,12 +155,8 @@ def _bury(pid: int) -> int:
 
 
 def _signal(group: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # its leader is a zombie, alone
         os.killpg(group, number)
-    except ProcessLookupError:
-        os.kill(group, number)  # forked, but not yet the leader of its group
-    except PermissionError:
-        pass  # only a zombie is left (some kernels answer so)
 
 
 def _remove(folder: str) -> None:
