@@ -1,23 +1,27 @@
-"""A collector child: ``python -m citadel_k8s.collectors.child SOURCE --host-root PATH``.
+"""A collector child: ``python -m citadel_k8s.collectors.child SOURCE HOST_ROOT``.
 
 It may hang at any moment and hold nobody up: a thread of its own waits for the end of stdin and
 ends the process, so that no child outlives its parent however either came to its end.
 """
 
+from __future__ import annotations
+
 import os
 import queue
 import sys
 import threading
-from typing import Any
 
-from citadel_k8s.collectors.base import (
-    Source,
+from citadel_k8s.collectors.lines import (
     clean,
     decode_request,
     encode_answer,
     encode_call,
+    failed,
 )
-from citadel_k8s.models.readings import Failed, Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from citadel_k8s.collectors.lines import Source
 
 
 def main(argv: list[str]) -> int:
@@ -34,13 +38,13 @@ def main(argv: list[str]) -> int:
             os.write(answers, encode_call(number, gpu, call))
 
         try:
-            outcome: Outcome[Any] = source.collect(announce, skip)
+            answer = source.collect(announce, skip)
         except Exception as error:  # noqa: BLE001 - whatever it was, the parent must hear of it
-            outcome = Failed("CollectorError", clean(f"{type(error).__name__}: {error}"))
-        _write_all(answers, encode_answer(number, outcome))
+            answer = failed("CollectorError", clean(f"{type(error).__name__}: {error}"))
+        _write_all(answers, encode_answer(number, answer))
 
 
-def _source(name: str, root: str) -> Source[Any]:
+def _source(name: str, root: str) -> Source:
     # Only what this child reads is imported: each library costs every child its memory.
     match name:
         case "host":
@@ -62,7 +66,7 @@ def _own_stdout() -> int:
     return answers
 
 
-def _read(requests: "queue.SimpleQueue[bytes]") -> None:
+def _read(requests: queue.SimpleQueue[bytes]) -> None:
     while line := sys.stdin.buffer.readline():
         requests.put(line)
     os._exit(0)  # the main thread may be stuck in a call for ever

@@ -13,7 +13,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from citadel_k8s.collectors.base import clean
+from citadel_k8s.collectors.lines import clean
 from citadel_k8s.collectors.probe import Getter, ProbeError, tried
 from citadel_k8s.config import EngineEndpoint
 from citadel_k8s.models.readings import Engine, Outcome, Reading

@@ -1,17 +1,22 @@
 """The host's figures from ``/proc``, through a root that may be a bind mount or a test's tree."""
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Final, TypeVar
 
 import psutil
 
-from citadel_k8s.collectors.base import Announce, Skip
-from citadel_k8s.models.readings import Failed, Host, Outcome, Reading
+from citadel_k8s.collectors.lines import failed, reading
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, TypeVar
+
+    from citadel_k8s.collectors.lines import Announce, Answer, Skip
+
+    T = TypeVar("T")
 
 FIRST_SAMPLE: Final = 0.1
 """Seconds between the two samples of the very first CPU figure; later ones span the time since
@@ -34,23 +39,24 @@ class HostSource:
     """
 
     def __init__(self, root: str) -> None:
-        self._root = Path(root)
-        self._proc = self._root / "proc"
+        self._root = root
+        self._proc = f"{root.rstrip('/')}/proc"
         self._last_cpu: tuple[float, float] | None = None
-        psutil.PROCFS_PATH = str(self._proc)
+        psutil.PROCFS_PATH = self._proc
 
-    def collect(self, announce: Announce, skip: Skip) -> Outcome[Host]:
+    def collect(self, announce: Announce, skip: Skip) -> Answer:
         """Read all figures; one that cannot be read is None."""
         announce(None, "read /proc")
-        if not (self._proc / "meminfo").exists():
-            return Failed("HostProcUnreadable", f"{self._proc}/meminfo is not there")
+        try:
+            memory = parse_meminfo(self._read("meminfo"))
+        except OSError as error:
+            return failed("HostProcUnreadable", f"{self._proc}/meminfo: {error.strerror}")
         cpu_ratio, cpu_count = self._cpu()
-        memory = _known(lambda: parse_meminfo(self._read("meminfo"))) or {}
         received, sent = _known(self._network) or (None, None)
-        # A bind mount of the host's /proc is enough; / itself may be the container's own.
-        disk = _Disk() if (None, "statvfs /") in skip else self._disk(announce)
-        return Reading(
-            Host(
+        # The root's file system may hang on its own, and the rest need not suffer.
+        disk = {} if (None, "statvfs /") in skip else self._disk(announce)
+        return reading(
+            dict(
                 cpu_ratio=cpu_ratio,
                 cpu_count=cpu_count,
                 load_1m=_known(lambda: float(self._read("loadavg").split()[0])),
@@ -58,9 +64,7 @@ class HostSource:
                 memory_total_bytes=memory.get("MemTotal"),
                 swap_used_bytes=_difference(memory, "SwapTotal", "SwapFree"),
                 swap_total_bytes=memory.get("SwapTotal"),
-                disk_used_bytes=disk.used,
-                disk_available_bytes=disk.available,
-                disk_total_bytes=disk.total,
+                **disk,
                 network_rx_bytes=received,
                 network_tx_bytes=sent,
                 uptime_seconds=_known(lambda: float(self._read("uptime").split()[0])),
@@ -69,7 +73,9 @@ class HostSource:
         )
 
     def _read(self, path: str) -> str:
-        return (self._proc / path).read_text(encoding="utf-8", errors="replace")
+        name = f"{self._proc}/{path}"
+        with open(name, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib is 1 MiB
+            return file.read()
 
     def _cpu(self) -> tuple[float | None, int | None]:
         now = _known(_cpu_seconds)
@@ -90,28 +96,17 @@ class HostSource:
         # Process 1 of the host's /proc is in the host's network namespace; "self" is in the pod's.
         return parse_net_dev(self._read("1/net/dev"))
 
-    def _disk(self, announce: Announce) -> "_Disk":
+    def _disk(self, announce: Announce) -> dict[str, int]:
         announce(None, "statvfs /")
         try:
             fs = os.statvfs(self._root)
         except OSError:
-            return _Disk()
-        return _Disk(
-            used=(fs.f_blocks - fs.f_bfree) * fs.f_frsize,
-            available=fs.f_bavail * fs.f_frsize,
-            total=fs.f_blocks * fs.f_frsize,
-        )
-
-
-class _Disk:
-    """Bytes of a file system; None where they are not known."""
-
-    def __init__(
-        self, used: int | None = None, available: int | None = None, total: int | None = None
-    ) -> None:
-        self.used = used
-        self.available = available
-        self.total = total
+            return {}
+        return {
+            "disk_used_bytes": (fs.f_blocks - fs.f_bfree) * fs.f_frsize,
+            "disk_available_bytes": fs.f_bavail * fs.f_frsize,
+            "disk_total_bytes": fs.f_blocks * fs.f_frsize,
+        }
 
 
 def parse_meminfo(text: str) -> dict[str, int]:

@@ -1,18 +1,22 @@
 """NVIDIA GPUs by NVML. One lost or hung GPU does not hide the others."""
 
+from __future__ import annotations
+
 import ctypes
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, TypeVar
 
 import pynvml
 
-from citadel_k8s.collectors.base import WHOLE_GPU, Announce, Skip, clean
-from citadel_k8s.models.readings import Absent, Failed, Gpu, Gpus, Outcome, Reading
+from citadel_k8s.collectors.lines import WHOLE_GPU, absent, clean, failed, reading
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final, TypeVar
+
+    from citadel_k8s.collectors.lines import Announce, Answer, Skip
+
+    T = TypeVar("T")
 
 REPROBE_COLLECTIONS: Final = 360
 """Collections after which a call that a GPU does not support is tried again: an hour at one in
@@ -51,13 +55,13 @@ _UNSUPPORTED: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
 class _Fault:
     """The first thing that went wrong with a GPU in one collection."""
 
-    reason: str | None = None
-    message: str | None = None
-    final: bool = False
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.message: str | None = None
+        self.final = False
 
     def note(self, reason: str, message: str) -> None:
         if self.reason is None or (reason in _GPU_FAULTS and self.reason not in _GPU_FAULTS):
@@ -83,28 +87,28 @@ class NvmlSource:
     """
 
     def __init__(self, root: str) -> None:
-        self._root = Path(root)
+        self._root = root
         self._initialized = False
         self._driver: str | None = None
         self._collections = 0
         self._unsupported: dict[tuple[int, str], int] = {}
 
-    def collect(self, announce: Announce, skip: Skip) -> Outcome[Gpus]:
+    def collect(self, announce: Announce, skip: Skip) -> Answer:
         """Read the GPUs; start NVML first if it is not running."""
         self._collections += 1
         stuck = next((why for (gpu, _), why in skip.items() if gpu is None), None)
         if stuck is not None:
-            return Failed("Unresponsive", stuck)
+            return failed("Unresponsive", stuck)
         try:
             self._start(announce)
             announce(None, "nvmlDeviceGetCount")
             count = pynvml.nvmlDeviceGetCount()
         except pynvml.NVMLError as error:
             return self._source_error(error)
-        gpus = tuple(_GpuRead(self, i, announce, skip).read() for i in range(count))
-        if count and all(gpu.reason == "Uninitialized" for gpu in gpus):
+        gpus = [_GpuRead(self, i, announce, skip).read() for i in range(count)]
+        if count and all(gpu["reason"] == "Uninitialized" for gpu in gpus):
             self._initialized = False
-        return Reading(Gpus(driver=self._driver, gpus=gpus))
+        return reading({"driver": self._driver, "gpus": gpus})
 
     def unsupported(self, gpu: int, call: str) -> bool:
         """Say whether the GPU lately said that it does not support this call."""
@@ -132,22 +136,20 @@ class NvmlSource:
     def _preload(self) -> bool:
         # The loader takes a library that is already there for the one asked for by the same name.
         for folder in DRIVER_ROOTS:
-            path = self._root / folder / _LIBRARY
-            if path.exists():
-                try:
-                    ctypes.CDLL(str(path))
-                except OSError:
-                    continue
-                return True
+            try:
+                ctypes.CDLL(f"{self._root.rstrip('/')}/{folder}/{_LIBRARY}")
+            except OSError:
+                continue
+            return True
         return False
 
-    def _source_error(self, error: pynvml.NVMLError) -> Absent | Failed:
+    def _source_error(self, error: pynvml.NVMLError) -> Answer:
         self._initialized = False
         reason = _reason(error)
         if reason == "NvmlLibraryNotFound" and os.environ.get("NVIDIA_VISIBLE_DEVICES") == "void":
             reason = "VisibleDevicesVoid"
         message = _MESSAGES.get(reason, clean(str(error)))
-        return Absent(reason, message) if reason in _NOTHING_THERE else Failed(reason, message)
+        return absent(reason, message) if reason in _NOTHING_THERE else failed(reason, message)
 
 
 _MESSAGES: Final = {
@@ -169,25 +171,31 @@ class _GpuRead:
         self._skip = skip
         self._fault = _Fault()
 
-    def read(self) -> Gpu:
-        index = self._index
-        if (why := self._skip.get((index, WHOLE_GPU))) is not None:
-            return Gpu(index=index, health="failed", reason="Unresponsive", message=why)
-        handle = self._ask("nvmlDeviceGetHandleByIndex", pynvml.nvmlDeviceGetHandleByIndex, index)
-        if handle is None:
-            return self._gpu()
-        return self._gpu(handle)
-
-    def _gpu(self, handle: pynvml.c_nvmlDevice_t | None = None) -> Gpu:
-        if handle is None:
-            return Gpu(
-                index=self._index,
-                health=self._fault.health,
-                reason=self._fault.reason,
-                message=self._fault.message,
+    def read(self) -> dict[str, Any]:
+        values: dict[str, Any] = {"index": self._index}
+        if (why := self._skip.get((self._index, WHOLE_GPU))) is not None:
+            self._fault.note("Unresponsive", why)
+        else:
+            handle = self._ask(
+                "nvmlDeviceGetHandleByIndex", pynvml.nvmlDeviceGetHandleByIndex, self._index
             )
+            if handle is not None:
+                values |= self._identity(handle) | self._measures(handle)
+        return values | {
+            "health": self._fault.health,
+            "reason": self._fault.reason,
+            "message": self._fault.message,
+        }
+
+    def _identity(self, handle: pynvml.c_nvmlDevice_t) -> dict[str, Any]:
         uuid = self._ask("nvmlDeviceGetUUID", pynvml.nvmlDeviceGetUUID, handle)
         name = self._ask("nvmlDeviceGetName", pynvml.nvmlDeviceGetName, handle)
+        return {
+            "uuid": None if uuid is None else clean(uuid, 96),
+            "name": None if name is None else clean(name, 96),
+        }
+
+    def _measures(self, handle: pynvml.c_nvmlDevice_t) -> dict[str, Any]:
         memory = self._memory(handle)
         rates = self._ask(
             "nvmlDeviceGetUtilizationRates", pynvml.nvmlDeviceGetUtilizationRates, handle
@@ -197,20 +205,14 @@ class _GpuRead:
         limit = self._ask(
             "nvmlDeviceGetEnforcedPowerLimit", pynvml.nvmlDeviceGetEnforcedPowerLimit, handle
         )
-        return Gpu(
-            index=self._index,
-            uuid=None if uuid is None else clean(uuid, 96),
-            name=None if name is None else clean(name, 96),
-            memory_used_bytes=None if memory is None else memory.used,
-            memory_total_bytes=None if memory is None else memory.total,
-            utilization_ratio=None if rates is None else rates.gpu / 100,
-            temperature_celsius=temperature,
-            power_watts=None if power is None else power / 1000,
-            power_limit_watts=None if limit is None else limit / 1000,
-            health=self._fault.health,
-            reason=self._fault.reason,
-            message=self._fault.message,
-        )
+        return {
+            "memory_used_bytes": None if memory is None else memory.used,
+            "memory_total_bytes": None if memory is None else memory.total,
+            "utilization_ratio": None if rates is None else rates.gpu / 100,
+            "temperature_celsius": temperature,
+            "power_watts": None if power is None else power / 1000,
+            "power_limit_watts": None if limit is None else limit / 1000,
+        }
 
     def _memory(self, handle: pynvml.c_nvmlDevice_t) -> pynvml.c_nvmlMemory_t | None:
         # The first version counts the driver's own reserve as used.

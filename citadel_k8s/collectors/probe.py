@@ -7,7 +7,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from citadel_k8s.collectors.base import clean
+from citadel_k8s.collectors.lines import clean
 
 BODY_MAX: Final = 4 * 1024 * 1024
 """Bytes read of one answer. Source: the wire contract; vLLM's metrics are 60 kB."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.collectors.base import WHOLE_GPU, Pair
+from citadel_k8s.collectors.base import Pair
+from citadel_k8s.collectors.lines import WHOLE_GPU
 
 QUARANTINE_FIRST: Final = 60.0
 """Seconds that a call is left out after it hung once. A retry costs one child process and the

@@ -14,7 +14,7 @@ from citadel_k8s.aio.supervise import (
     Supervisor,
 )
 from citadel_k8s.collectors.base import (
-    Answer,
+    Answered,
     Call,
     Pair,
     decode_line,
@@ -153,7 +153,7 @@ class _Conversation:
                 self.current = pair
                 self.made.add(pair)
                 return False
-            case Answer(outcome):
+            case Answered(outcome):
                 self.current = None
                 self.outcome = outcome
                 return True
