@@ -81,7 +81,7 @@ def _heartbeat_fresh(node: Liveness) -> Claim:
 
 def _gpu_healthy(facts: NodeFacts) -> Claim:
     kind = "GPUHealthy"
-    source = facts.source("gpu")
+    source = facts.gpu_source
     if not facts.gpus:
         reason = source.reason if source else ("NoGPU" if facts.gpus == () else NOT_REPORTED)
         return Claim(kind, "Unknown", reason, "no GPU is reported")

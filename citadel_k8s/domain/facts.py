@@ -12,6 +12,10 @@ NOT_REPORTED = "NotReported"
 """Reason of whatever a message does not speak of."""
 
 
+GPU_SOURCES = frozenset({"nvml"})
+"""Names of the agent's sources that see GPUs."""
+
+
 @dataclass(frozen=True, slots=True)
 class GpuFact:
     """One GPU: health is ``ok``, ``degraded``, ``failed`` or ``unknown``."""
@@ -70,9 +74,10 @@ class NodeFacts:
     agent_version: str | None
     clock_offset: float | None
 
-    def source(self, name: str) -> SourceFact | None:
-        """Give the failed or absent source of that name, None if it delivered."""
-        return next((source for source in self.sources if source.name == name), None)
+    @property
+    def gpu_source(self) -> SourceFact | None:
+        """The source of GPUs that did not deliver, None if all did."""
+        return next((source for source in self.sources if source.name in GPU_SOURCES), None)
 
 
 def facts_from(message: StatusMessage, *, clock_offset: float | None = None) -> NodeFacts:

@@ -84,7 +84,7 @@ def _unknown_part(text: str) -> str:
 def _no_gpus(facts: NodeFacts) -> str | None:
     if facts.gpus:
         return None
-    source = facts.source("gpu")
+    source = facts.gpu_source
     return NONE if source is not None and source.state == "absent" else UNKNOWN
 
 

@@ -36,14 +36,15 @@ async def check(demo: Demo, report: Report, show: Report) -> None:
     policy = Policy(INTERVAL, MISSED, SKEW)
     victim = demo.nodes[-1]
     names = sorted(objects_of(demo))
-    await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT, report)
+    await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT)
+    report(f"all {len(names)} nodes are Online")
     show(await demo.kubectl("get", "fabricnodes"))
 
     report(f"kill -9 the agent of {victim.name}; it has {policy.timeout:g} s to be missed")
     killed = demo.clock.monotonic()
     await demo.kill(victim)
     states = dict.fromkeys(names, "Online") | {_object(demo, victim): "Offline"}
-    await _until(demo, states, policy.timeout + SLACK, report)
+    await _until(demo, states, policy.timeout + SLACK)
     took = demo.clock.monotonic() - killed
     report(f"{victim.name} is Offline after {took:.1f} s")
     if took < policy.timeout - INTERVAL - POLL:
@@ -52,11 +53,12 @@ async def check(demo: Demo, report: Report, show: Report) -> None:
 
     report(f"revive {victim.name}")
     await demo.revive(victim)
-    await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT, report)
+    await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT)
+    report(f"all {len(names)} nodes are Online")
     show(await demo.kubectl("get", "fabricnodes"))
 
 
-async def _until(demo: Demo, wanted: dict[str, str], timeout: float, report: Report) -> None:
+async def _until(demo: Demo, wanted: dict[str, str], timeout: float) -> None:
     began = demo.clock.monotonic()
     found: dict[str, str] = {}
     while demo.clock.monotonic() - began < timeout:
@@ -65,7 +67,6 @@ async def _until(demo: Demo, wanted: dict[str, str], timeout: float, report: Rep
             for raw in await demo.objects()
         }
         if found == wanted:
-            report(f"as expected after {demo.clock.monotonic() - began:.1f} s")
             return
         if dead := demo.dead_parts():
             raise StackError("\n".join(dead))
