@@ -1,5 +1,6 @@
 """What this project asks of the Kubernetes API, each call bounded and none of them repeated."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -66,7 +67,8 @@ class KubeClient:
         ConfigError
             If there are no credentials; says what to do.
         """
-        return cls(Transport(await configure(kubeconfig, environ), timeout))
+        renew = functools.partial(configure, kubeconfig, environ)
+        return cls(Transport(await renew(), timeout, renew))
 
     def with_token(self, token: str) -> "KubeClient":
         """Give a client of the same server that is whoever the token says."""

@@ -185,3 +185,27 @@ async def test_the_environment_names_a_kubeconfig_before_a_pod_does(tmp_path: Pa
     environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBECONFIG": f"/none:{file}"}
     kube = await KubeClient.connect(environ=environ)
     await kube.close()
+
+
+async def test_a_token_that_was_refused_is_read_anew_for_the_next_request(tmp_path: Path) -> None:
+    good = "t"
+
+    def answer(request: web.Request) -> web.Response:
+        known = request.headers.get("Authorization") == f"Bearer {good}"
+        return web.json_response({} if known else {"message": "who?"}, status=200 if known else 401)
+
+    async with serving(answer, tmp_path) as kube:
+        await kube.get_fabric_node("n")
+        good = "next"
+        file = tmp_path / "kube.conf"
+        file.write_text(file.read_text().replace("token: t\n", "token: next\n"))
+        with pytest.raises(KubeError) as caught:
+            await kube.get_fabric_node("n")
+        assert caught.value.status == 401
+        await kube.get_fabric_node("n")
+        good = "third"
+        file.unlink()
+        for status_code in (401, 0):
+            with pytest.raises(KubeError) as caught:
+                await kube.get_fabric_node("n")
+            assert caught.value.status == status_code
