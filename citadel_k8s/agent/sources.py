@@ -6,7 +6,11 @@ from typing import Final, Generic, TypeVar
 
 from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.collectors.base import Collector
+from citadel_k8s.collectors.lines import clean
 from citadel_k8s.models.readings import Failed, Outcome
+from citadel_k8s.telemetry.log import get_logger
+
+log = get_logger("agent")
 
 T = TypeVar("T")
 
@@ -80,6 +84,10 @@ class SourceLoop(Generic[T]):
                 outcome = await self._collector.collect()
         except TimeoutError:
             outcome = Failed("Unresponsive", f"no answer within {COLLECT_LIMIT:g} s")
+        except Exception as error:
+            # A defect in one source must not silence the node; its heartbeat tells of it.
+            log.exception("collector_error", source=self.name)
+            outcome = Failed("CollectorError", clean(f"{type(error).__name__}: {error}"))
         self._learn(outcome, loop.time() - started)
         async with self._done:
             self._readings += 1

@@ -38,6 +38,8 @@ class Getter:
             refused = isinstance(error.os_error, ConnectionRefusedError)
             reason = "ConnectionRefused" if refused else "ConnectFailed"
             raise ProbeError(reason, clean(str(error.os_error))) from error
+        except TimeoutError as error:
+            raise ProbeError("Timeout", f"GET /{path} is not answered in time") from error
         except (aiohttp.ClientError, ValueError) as error:
             raise ProbeError("BadAnswer", clean(f"{type(error).__name__}: {error}")) from error
 
