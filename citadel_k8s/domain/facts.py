@@ -12,6 +12,9 @@ NOT_REPORTED = "NotReported"
 """Reason of whatever a message does not speak of."""
 
 
+REASON_MAX = 64
+"""Characters kept of a reason: the longest of Kubernetes' own have about forty."""
+
 GPU_SOURCES = frozenset({"nvml"})
 """Names of the agent's sources that see GPUs."""
 
@@ -106,7 +109,7 @@ def facts_from(message: StatusMessage, *, clock_offset: float | None = None) -> 
         memory_total=_scaled(system.memory_total_gb, _GIB),
         disk_ratio=None if system.disk_percent is None else system.disk_percent / 100,
         sources=tuple(
-            SourceFact(clip(c.name), c.state, clip(c.reason or NOT_REPORTED))
+            SourceFact(clip(c.name), c.state, reason_word(c.reason or NOT_REPORTED))
             for c in status.collectors or []
             if c.state != "ok"
         ),
@@ -122,6 +125,13 @@ def clip(text: str, length: int = NAME_MAX) -> str:
     return clean if len(text) <= length else clean[:-1] + "…"
 
 
+def reason_word(text: str) -> str:
+    """Give a condition's reason from words of any kind: ``host-shutdown`` is ``HostShutdown``."""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in text).split()
+    word = "".join(word[0].upper() + word[1:] for word in words)[:REASON_MAX]
+    return word if word[:1].isalpha() else NOT_REPORTED
+
+
 def _gpu_facts(message: StatusMessage) -> tuple[GpuFact, ...] | None:
     if message.status.gpu is None:
         return None
@@ -134,7 +144,7 @@ def _gpu_fact(gpu: GpuInfo) -> GpuFact:
         index=gpu.index,
         uuid=clip(gpu.uuid) if gpu.uuid else None,
         health=health,
-        reason=clip(gpu.reason) if gpu.reason else None,
+        reason=reason_word(gpu.reason) if gpu.reason else None,
     )
 
 
@@ -149,7 +159,7 @@ def _service_fact(service: ServiceInfo) -> ServiceFact:
         health=health,
         port=service.port,
         models=tuple(clip(m) for m in models) if models is not None else None,
-        reason=clip(service.reason) if service.reason else None,
+        reason=reason_word(service.reason) if service.reason else None,
     )
 
 

@@ -21,6 +21,7 @@ from citadel_k8s.constants import (
     SKEW_SECONDS,
     STALE_INTERVALS,
 )
+from citadel_k8s.domain.facts import reason_word
 from citadel_k8s.domain.verdicts import Fault
 from citadel_k8s.models.fabricnode import NodeState
 
@@ -219,7 +220,7 @@ def _leaving(node: Liveness, goodbye: Goodbye, at: float, now: float) -> Livenes
     absence = GOODBYE_SECONDS if seconds is None else min(max(seconds, 0.0), GOODBYE_MAX_SECONDS)
     leaving = replace(node, deadline=at + absence, suspects=frozenset(), clean=0)
     message = f"said goodbye ({goodbye.reason}), expected back within {absence:.0f} s"
-    return _moved(leaving, NodeState.DRAINING, _camel(goodbye.reason), message, now)
+    return _moved(leaving, NodeState.DRAINING, reason_word(goodbye.reason), message, now)
 
 
 def _returning(node: Liveness, beat: Beat, now: float) -> Liveness:
@@ -248,8 +249,3 @@ def _judged(node: Liveness, beat: Beat, now: float) -> Liveness:
 def _moved(node: Liveness, state: NodeState, reason: str, message: str, now: float) -> Liveness:
     since = node.since if state is node.state else now
     return replace(node, state=state, reason=reason, message=message, since=since)
-
-
-def _camel(text: str) -> str:
-    words = "".join(c if c.isalnum() else " " for c in text).split()
-    return "".join(word[0].upper() + word[1:] for word in words)[:64] or "Goodbye"

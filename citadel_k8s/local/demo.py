@@ -173,7 +173,7 @@ class Demo:
         self._api = await KubeClient.connect(self._stack.kubeconfig)
         self._exit.push_async_callback(self._api.close)
         self._exit.push_async_callback(self._stop_charges)
-        await self._api.apply(_documents("crds", "namespace.yaml", "rbac.yaml"))
+        await self._api.apply(documents("crds", "namespace.yaml", "rbac.yaml"))
         self._name_nodes()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_operator(), name="start operator")
@@ -222,7 +222,8 @@ def objects_of(demo: Demo) -> dict[str, DemoNode]:
     return {object_name(node.name): node for node in demo.nodes}
 
 
-def _documents(*names: str) -> list[dict[str, Any]]:
+def documents(*names: str) -> list[dict[str, Any]]:
+    """Give the documents of some files and folders below ``manifests/``."""
     folder = ROOT / "manifests"
     files: list[Path] = []
     for name in names:

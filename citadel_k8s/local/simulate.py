@@ -27,7 +27,7 @@ from citadel_k8s.models.wire import (
 from citadel_k8s.stores.entries import StatusStream
 
 GPUS: Final = 8
-"""GPUs of a simulated node."""
+"""GPUs of a simulated node that is not told otherwise."""
 
 WAVE_SECONDS: Final = 300.0
 """Period of a changing load: UTIL passes all its steps twice within it."""
@@ -48,15 +48,25 @@ class SimulatedNode:
         Makes its load and model differ from its neighbours'.
     changing : bool
         Whether its load moves.
+    interval : float
+        Seconds between two of its messages.
+    gpus : int
+        How many it has.
     """
 
     node_id: str
     number: int
     changing: bool
     interval: float
+    gpus: int = GPUS
     boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     seq: int = 0
     speaking: bool = True
+
+    def reboot(self) -> None:
+        """Begin anew as another process does: a new boot id, counted from 1."""
+        self.boot_id = str(uuid.uuid4())
+        self.seq = 0
 
     def message(self, now: float) -> StatusMessage:
         """Give the next message; ``now`` in seconds since the epoch."""
@@ -66,7 +76,7 @@ class SimulatedNode:
             timestamp=format_timestamp(now, fraction=True),
             node=NodeInfo(name=self.node_id, uptime_seconds=self.seq),
             system=SystemInfo(cpu_percent=10.0, memory_total_gb=512.0, memory_used_gb=64.0),
-            gpu=[self._gpu(index, load) for index in range(GPUS)],
+            gpu=[self._gpu(index, load) for index in range(self.gpus)],
             services=[self._service(load)],
         )
         return StatusMessage(
@@ -148,6 +158,7 @@ class Fleet:
             SimulatedNode(f"{prefix}-{number:05d}", number, changing, interval)
             for number in range(count)
         ]
+        self.sent = 0
         self.failures = 0
 
     async def run(self) -> None:
@@ -181,3 +192,5 @@ class Fleet:
             await self._stream.append(node.node_id, encode(node.message(self._clock.now())))
         except StreamError:
             self.failures += 1
+        else:
+            self.sent += 1
