@@ -99,7 +99,10 @@ def test_a_gpu_fault_shows_in_state_condition_and_column():
     [
         ({"gpu": None}, "unknown", "unknown"),
         (
-            {"gpu": None, "collectors": [{"name": "nvml", "state": "absent", "reason": "NoDriver"}]},
+            {
+                "gpu": None,
+                "collectors": [{"name": "nvml", "state": "absent", "reason": "NoDriver"}],
+            },
             "none",
             "none",
         ),
