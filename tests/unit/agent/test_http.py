@@ -1,0 +1,160 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from citadel_k8s.agent.board import Board
+from citadel_k8s.agent.http import StatusServer
+from citadel_k8s.agent.vitals import Vitals
+from citadel_k8s.aio.outbox import Freshness
+from citadel_k8s.domain.report import Moment, Speaker
+from citadel_k8s.models.readings import Failed, Gpu, Gpus, Host, Reading
+from citadel_k8s.telemetry.agent_metrics import AgentMetrics, Exposed
+
+SPEAKER = Speaker("n1", "n1", "boot-1", 30.0, "1.2.3")
+
+
+class Site:
+    """A served agent with a knob for everything around it."""
+
+    def __init__(self) -> None:
+        self.freshness = Freshness()
+        self.refreshed = 0
+        self.hang = False
+        self.board = Board(SPEAKER, lambda: Moment(1_795_420_800.0, 1000.0, 1.0))
+        self.url = ""
+        vitals = Vitals(lambda: self.freshness, seq=lambda: 4)
+        metrics = AgentMetrics(self._exposed)
+        self.server = StatusServer(self.board, vitals, metrics, self._refresh)
+
+    def learn(self, used: int = 1024**2) -> None:
+        gpu = Gpu(0, uuid="GPU-0", health="ok", memory_used_bytes=used)
+        self.board.learn_host(Reading(Host()), 0)
+        self.board.learn_gpus(Reading(Gpus("575", (gpu,))), 0)
+        self.board.learn_engines(Failed("x", "y"), 0)
+
+    async def _refresh(self) -> None:
+        self.refreshed += 1
+        if self.hang:
+            await asyncio.sleep(3600)
+        self.learn(self.refreshed * 100 * 1024**2)
+
+    def _exposed(self) -> Exposed:
+        return Exposed(
+            SPEAKER, self.board.snapshot, self.board.moment(), self.freshness, "redis", 0, 0.0
+        )
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    port = await site.server.start("127.0.0.1", 0)
+    site.url = f"http://127.0.0.1:{port}"
+    yield site
+    await site.server.close()
+
+
+async def get(site: Site, path: str, method: str = "GET") -> tuple[int, Any, dict[str, str]]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, site.url + path) as response,
+    ):
+        text = await response.text()
+        is_json = response.content_type == "application/json"
+        return response.status, json.loads(text) if is_json and text else text, response.headers
+
+
+async def test_status_is_the_whole_message_and_names_who_answers(site: Site):
+    site.learn()
+    status, message, _ = await get(site, "/status")
+    assert status == 200
+    assert (message["nodeId"], message["bootId"], message["seq"]) == ("n1", "boot-1", 4)
+    assert message["status"]["gpu"][0]["memory_used_mb"] == 1
+
+
+async def test_status_is_given_from_a_cache_for_a_second(site: Site):
+    site.learn()
+    _, first, _ = await get(site, "/status")
+    site.learn(50 * 1024**2)
+    _, second, _ = await get(site, "/status")
+    assert second == first
+    assert site.refreshed == 0
+
+
+async def test_status_is_read_anew_when_that_is_asked_for(site: Site):
+    site.learn()
+    await get(site, "/status")
+    _, message, _ = await get(site, "/status?fresh=1")
+    assert site.refreshed == 1
+    assert message["status"]["gpu"][0]["memory_used_mb"] == 100
+
+
+async def test_a_source_that_hangs_does_not_hold_a_fresh_status_for_ever(site: Site):
+    site.learn()
+    site.hang = True
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    status, message, _ = await get(site, "/status?fresh=1")
+    assert status == 200
+    assert message["status"]["gpu"][0]["memory_used_mb"] == 1
+    assert loop.time() - started < 4
+
+
+async def test_health_is_ok_and_says_that_nothing_is_known_of_the_way_out(site: Site):
+    status, body, _ = await get(site, "/health")
+    assert (status, body["status"], body["version"], body["nodeId"]) == (200, "ok", "1.2.3", "n1")
+    assert body["heartbeat"] == {
+        "state": "unknown",
+        "lastSuccess": None,
+        "lastAttempt": None,
+        "consecutiveFailures": 0,
+        "lastError": None,
+    }
+
+
+async def test_health_stays_200_and_tells_of_a_way_out_that_fails(site: Site):
+    site.freshness = Freshness(1_795_420_800.0, 1_795_420_830.0, 3, "refused")
+    status, body, _ = await get(site, "/health")
+    assert status == 200
+    assert body["heartbeat"]["state"] == "failing"
+    assert body["heartbeat"]["lastSuccess"] == "2026-11-23T08:00:00+00:00"
+    assert body["heartbeat"]["lastError"] == "refused"
+
+
+async def test_ready_begins_with_the_first_answers_of_all_sources(site: Site):
+    assert (await get(site, "/health/ready"))[0] == 503
+    site.learn()
+    assert (await get(site, "/health/ready"))[:2] == (200, {"ready": True})
+
+
+async def test_live_depends_on_nothing_but_the_loop(site: Site):
+    status, body, _ = await get(site, "/health/live")
+    assert (status, body["live"]) == (200, True)
+
+
+@pytest.mark.parametrize("path", ["/status", "/health", "/metrics", "/nothing"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_whatever_would_change_something_is_not_allowed(site: Site, path: str, method: str):
+    status, body, headers = await get(site, path, method)
+    assert status == 405
+    assert method in body["error"]
+    assert headers["Allow"] == "GET, HEAD"
+
+
+async def test_a_path_that_does_not_exist_is_a_json_error(site: Site):
+    assert (await get(site, "/nothing"))[:2] == (404, {"error": "Not Found"})
+
+
+async def test_metrics_are_served_in_the_format_that_is_asked_for(site: Site):
+    site.learn()
+    _, body, headers = await get(site, "/metrics")
+    assert headers["Content-Type"].startswith("text/plain; version=")
+    assert "citadel_gpu_memory_used_bytes" in body
+
+
+async def test_a_head_request_gets_no_body(site: Site):
+    status, body, _ = await get(site, "/health", "HEAD")
+    assert (status, body) == (200, "")

@@ -1,0 +1,85 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from citadel_k8s.agent.identity import speaker_of
+from citadel_k8s.agent.main import collect_once, collectors_of, publisher_of
+from citadel_k8s.aio.clock import ManualClock
+from citadel_k8s.config import AgentSettings
+from citadel_k8s.errors import ConfigError
+
+
+def test_the_node_is_called_as_it_is_told_and_each_process_is_a_new_boot():
+    settings = AgentSettings(node_name="gpu-1", interval_seconds=15)
+    one, two = speaker_of(settings, gpu_source="nvml"), speaker_of(settings, gpu_source="nvml")
+    assert (one.node_id, one.node_name, one.interval_seconds) == ("gpu-1", "gpu-1", 15)
+    assert one.boot_id != two.boot_id
+
+
+def test_a_node_name_longer_than_an_id_is_shortened_and_kept_whole_beside_it():
+    name = "a" * 200
+    speaker = speaker_of(AgentSettings(node_name=name), gpu_source="nvml")
+    assert len(speaker.node_id) == 64
+    assert speaker.node_name == name
+
+
+def test_a_node_name_that_can_be_no_id_says_which_setting_to_change():
+    with pytest.raises(ConfigError, match="nodeName"):
+        speaker_of(AgentSettings(node_name="no spaces"), gpu_source="nvml")
+
+
+def test_publishing_to_redis_needs_a_url():
+    with pytest.raises(ConfigError, match="redisUrl"):
+        publisher_of(AgentSettings(), ManualClock())
+
+
+def test_without_publishing_there_is_no_way_out():
+    assert publisher_of(AgentSettings(publish="none"), ManualClock()) is None
+
+
+def test_a_pretended_gpu_of_no_known_kind_is_refused():
+    with pytest.raises(ConfigError, match="kinds"):
+        collectors_of(AgentSettings(fake_gpu="voodoo2x1"), ManualClock())
+
+
+async def test_one_collection_gives_the_message_that_an_agent_would_send():
+    message = await collect_once(
+        AgentSettings(node_name="n1", fake_gpu="l40sx2", publish="none", host_root=Path("/"))
+    )
+    assert message.node_id == "n1"
+    assert message.seq is None
+    assert message.status.gpu is not None
+    assert len(message.status.gpu) == 2
+    assert message.status.services
+    assert message.status.system.memory_total_gb is not None
+    assert message.status.collectors is not None
+    assert {c.state for c in message.status.collectors} == {"ok"}
+
+
+def test_the_agent_does_not_load_what_it_does_not_use():
+    code = (
+        "import sys, citadel_k8s.agent.main\n"
+        "heavy = {'kubernetes', 'kopf', 'typer', 'rich', 'psutil', 'pynvml', 'grpc'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("source", ["host", "nvml"])
+def test_a_collector_child_loads_next_to_nothing(source: str):
+    code = (
+        "import sys, citadel_k8s.collectors.child\n"
+        f"citadel_k8s.collectors.child._source('{source}', '/')\n"
+        "heavy = {'asyncio', 'pydantic', 'structlog', 'aiohttp', 'redis', 'typing', "
+        "'dataclasses', 'inspect', 'pathlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
