@@ -4,15 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from citadel_k8s.domain.report import (
-    Change,
-    Fingerprint,
-    Moment,
-    Snapshot,
-    Speaker,
-    fingerprint,
-    status_message,
-)
+from citadel_k8s.domain.report import Moment, Speaker, status_message
+from citadel_k8s.domain.snapshot import Change, Fingerprint, Snapshot, fingerprint
 from citadel_k8s.models.readings import Engine, Gpus, Host, Outcome
 from citadel_k8s.models.wire import Goodbye, StatusMessage
 

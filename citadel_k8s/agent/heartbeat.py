@@ -9,7 +9,7 @@ from citadel_k8s.agent.board import Board
 from citadel_k8s.aio.outbox import Outbox
 from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.domain.keys import heartbeat_phase
-from citadel_k8s.domain.report import Change
+from citadel_k8s.domain.snapshot import Change
 from citadel_k8s.models.wire import Goodbye, StatusMessage
 
 FIRST_WAIT: Final = 5.0

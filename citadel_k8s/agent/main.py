@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
@@ -223,12 +223,9 @@ class Agent:
         closers = [self._server.close, *(source.close for source in self._sources)]
         if self._publisher is not None:
             closers.append(self._publisher.close)
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS), asyncio.TaskGroup() as group:
-                for close in closers:
-                    group.create_task(close(), name="close")
-        except TimeoutError:
-            log.warning("close_timeout", seconds=CLOSE_SECONDS)
+        async with asyncio.TaskGroup() as group:
+            for close in closers:
+                group.create_task(_closed(close), name="close")
 
     def _moment(self) -> Moment:
         now = self._clock.monotonic()
@@ -244,6 +241,17 @@ class Agent:
             waiting=self._vitals.waiting,
             loop_lag=self._vitals.loop_lag,
         )
+
+
+async def _closed(close: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await close()
+    except TimeoutError:
+        log.warning("close_timeout", seconds=CLOSE_SECONDS)
+    except Exception:
+        # The others are closed all the same, and the end is not held up.
+        log.exception("close_failed")
 
 
 def collectors_of(settings: AgentSettings, clock: Clock) -> Collectors:

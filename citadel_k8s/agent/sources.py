@@ -50,6 +50,7 @@ class SourceLoop(Generic[T]):
         self._wanted = asyncio.Event()
         self._done = asyncio.Condition()
         self._readings = 0
+        self._reading = False
 
     @property
     def name(self) -> str:
@@ -67,7 +68,8 @@ class SourceLoop(Generic[T]):
         """Wait for a reading that ends after now; ask for one if none is on its way."""
         async with self._done:
             seen = self._readings
-            self._wanted.set()
+            if not self._reading:
+                self._wanted.set()
             await self._done.wait_for(lambda: self._readings > seen)
 
     async def close(self) -> None:
@@ -78,6 +80,7 @@ class SourceLoop(Generic[T]):
         """Read once and hand the answer over."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        self._reading = True
         outcome: Outcome[T]
         try:
             async with asyncio.timeout(COLLECT_LIMIT):
@@ -90,5 +93,6 @@ class SourceLoop(Generic[T]):
             outcome = Failed("CollectorError", clean(f"{type(error).__name__}: {error}"))
         self._learn(outcome, loop.time() - started)
         async with self._done:
+            self._reading = False
             self._readings += 1
             self._done.notify_all()

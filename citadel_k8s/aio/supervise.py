@@ -132,7 +132,9 @@ class Supervisor:
 
     async def close(self) -> None:
         """End the child, waiting no longer than ``KILL_GRACE``."""
-        await self.recycle()
+        if self._child is not None:
+            self._kill(self._child)
+        await self._reap()
 
     async def _ensure(self) -> "_Child":
         if self._child is None:
@@ -175,11 +177,14 @@ class Supervisor:
 
     async def _discard(self, child: "_Child") -> None:
         self._kill(child)
+        await self._reap()
+
+    async def _reap(self) -> None:
+        """Wait for killed children, but not for those that do not die."""
         loop = asyncio.get_running_loop()
         end = loop.time() + KILL_GRACE
-        while child.process.poll() is None and loop.time() < end:  # noqa: ASYNC110 - no event tells of it
+        while self.unreaped and loop.time() < end:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(_REAP_POLL)
-        self._abandoned = [p for p in self._abandoned if p.poll() is None]
 
 
 class _Child:

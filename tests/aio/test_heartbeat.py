@@ -245,10 +245,13 @@ async def test_whoever_wants_a_fresh_reading_shares_the_one_under_way():
     loop = SourceLoop(source, lambda _o, _d: None, interval=60, phase=1)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(loop.run())
-        await asyncio.sleep(10)
+        await asyncio.sleep(1)
+        await loop.refresh()
+        await asyncio.sleep(7)
         assert source.collected == 1
         async with asyncio.TaskGroup() as many:
             for _ in range(20):
                 many.create_task(loop.refresh())
+        await asyncio.sleep(10)
         task.cancel()
     assert source.collected == 2

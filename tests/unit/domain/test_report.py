@@ -3,15 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from citadel_k8s.domain.report import (
-    Change,
-    Moment,
-    Snapshot,
-    Speaker,
-    fingerprint,
-    gpus_now,
-    status_message,
-)
+from citadel_k8s.domain.report import Moment, Speaker, status_message
+from citadel_k8s.domain.snapshot import Change, Snapshot, fingerprint, gpus_now
 from citadel_k8s.models.codec import decode, encode
 from citadel_k8s.models.readings import Absent, Engine, Failed, Gpu, Gpus, Host, Reading
 from citadel_k8s.models.wire import Goodbye

@@ -5,7 +5,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from citadel_k8s.aio.outbox import Freshness
-from citadel_k8s.domain.report import Moment, Snapshot, Speaker
+from citadel_k8s.domain.report import Moment, Speaker
+from citadel_k8s.domain.snapshot import Snapshot
 from citadel_k8s.models.readings import Absent, Engine, Failed, Gpu, Gpus, Host, Reading
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics, Exposed
 
