@@ -15,6 +15,9 @@ NOT_REPORTED = "NotReported"
 REASON_MAX = 64
 """Characters kept of a reason: the longest of Kubernetes' own have about forty."""
 
+INT64_MAX = 2**63 - 1
+"""Largest integer of an object's schema. Source: OpenAPI's int64."""
+
 GPU_SOURCES = frozenset({"nvml"})
 """Names of the agent's sources that see GPUs."""
 
@@ -177,13 +180,18 @@ def _mean(values: list[float | None], scale: float) -> float | None:
 
 def _total(values: list[int | None], scale: int) -> int | None:
     known = [value for value in values if value is not None]
-    return sum(known) * scale if known and len(known) == len(values) else None
+    return _whole(sum(known) * scale) if known and len(known) == len(values) else None
 
 
 def _requests(values: list[float | None]) -> int | None:
     known = [value for value in values if value is not None]
-    return int(sum(known)) if known else None
+    return _whole(sum(known)) if known else None
 
 
 def _scaled(value: float | None, scale: int) -> int | None:
-    return None if value is None else int(value * scale)
+    return None if value is None else _whole(value * scale)
+
+
+def _whole(value: float) -> int | None:
+    """Give an integer that an object can hold; what is beyond is nobody's memory or queue."""
+    return int(value) if 0 <= value <= INT64_MAX else None

@@ -84,6 +84,11 @@ class Registry:
             raise WireError("WrongNode", "nodeId", "payload and entry name different nodes")
         now = self.clock.monotonic()
         facts = facts_from(message, clock_offset=_clock_offset(message, entry))
+        if (
+            entry.node_id not in self.nodes
+            and age >= self.policy.paced(message.interval_seconds).timeout
+        ):
+            return  # dead and without an object: whoever deleted that does not want it back
         record = self._known(entry.node_id, now)
         beat = _beat(message, facts, now - age)
         refused = rejection(record.live, beat)
@@ -243,8 +248,11 @@ def _beat(message: StatusMessage, facts: NodeFacts, at: float) -> Beat:
     )
 
 
-def _clock_offset(message: StatusMessage, entry: Entry) -> float:
-    return parse_timestamp(message.timestamp) - entry.id.ms / 1000
+def _clock_offset(message: StatusMessage, entry: Entry) -> float | None:
+    try:
+        return parse_timestamp(message.timestamp) - entry.id.ms / 1000
+    except WireError:
+        return None  # a date that is none, such as 30 February: the node speaks all the same
 
 
 def _kind_of_news(

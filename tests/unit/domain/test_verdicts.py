@@ -96,3 +96,13 @@ def test_names_from_outside_are_cut_and_cleaned():
 def test_sources_that_delivered_are_not_mentioned():
     listed = [{"name": "host", "state": "ok"}, {"name": "gpu", "state": "failed"}]
     assert facts(collectors=listed).sources == (SourceFact("gpu", "failed", "NotReported"),)
+
+
+@pytest.mark.parametrize("value", [1e300, 1e19, -1.0])
+def test_an_impossible_amount_is_not_known(value):
+    said = facts(
+        system={"memory_total_gb": value},
+        services=[service(requests_running=value), service(requests_running=value)],
+        gpu=[{"index": 0, "name": "x", "memory_total_mb": 2**62}],
+    )
+    assert (said.memory_total, said.running, said.vram_total) == (None, None, None)
