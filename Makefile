@@ -47,7 +47,7 @@ house:
 	@$(BIN)/python tools/house.py
 
 unit: venv ## pure, virtual-time and contract tests; ARGS goes to pytest
-	@$(BIN)/pytest -q tests/unit tests/aio tests/contract $(ARGS)
+	@$(BIN)/pytest -q -n auto tests/unit tests/aio tests/contract $(ARGS)
 
 integration: venv ## tests against real Valkey and kube-apiserver; ARGS goes to pytest
 	@$(BIN)/pytest -q tests/integration $(ARGS)
