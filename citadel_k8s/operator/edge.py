@@ -9,9 +9,9 @@ does not know, and it takes the process's signals over.
 """
 
 import asyncio
-import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -19,6 +19,7 @@ import kopf
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.models.fabricnode import GROUP, PLURAL, VERSION
+from citadel_k8s.operator.kopflog import KopfLog
 from citadel_k8s.operator.registry import Registry
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
@@ -30,8 +31,15 @@ SERVER_TIMEOUT: Final = 600
 CLIENT_TIMEOUT: Final = 660
 """Seconds after which a watch is given up here; behind the server's own limit."""
 
+INACTIVITY_TIMEOUT: Final = 70
+"""Seconds without a word after which a watch is begun anew; a server sends a bookmark a minute."""
+
+BACKOFFS: Final = (1, 2, 4, *(8,) * 450)
+"""Seconds between the attempts of one request. An API server that is away for an hour is no
+reason to end, and one that is back is noticed within 8 s."""
+
 RESTART_DELAY: Final = 2.0
-"""Seconds before kopf is started again when it ended by itself: the API server was away."""
+"""Seconds before kopf is started again when it ended by itself."""
 
 STOP_TIMEOUT: Final = 4.0
 """Seconds that kopf gets to end its watches; the thread is a daemon and ends with the process."""
@@ -49,24 +57,39 @@ class Watcher:
         Who is told, always in the loop that `run` was called in.
     clock : Clock
         For the pace of log lines.
+    restore : callable
+        Waits until objects can be listed. kopf looks only once, at its start, whether a kind
+        exists: started too early, it would never watch.
     node_label_selector : str or None
         Nodes of the cluster that matter; all if None.
     """
 
     registry: Registry
     clock: Clock
+    restore: Callable[[], Awaitable[None]]
     node_label_selector: str | None = None
     ready: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _lines: KopfLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = KopfLog(self.clock)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why objects cannot be seen now; None if they can."""
+        return self._lines.trouble if self.ready.is_set() else "watches are not open"
 
     async def run(self) -> None:
         """Watch until cancelled; an end that nobody asked for begins anew."""
-        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # no signals here
+        self._lines.install()
         trouble = RepeatLog(_log, "watch_ended", clock=self.clock)
         while True:
             error = await self._once()
+            self._lines.reset()
             trouble.failed(error=error or "without an error")
             await asyncio.sleep(RESTART_DELAY)
+            await self.restore()
 
     async def _once(self) -> str | None:
         loop = asyncio.get_running_loop()
@@ -112,7 +135,13 @@ class Watcher:
 
         @kopf.on.login(registry=handlers)  # type: ignore[arg-type, unused-ignore]
         async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-            return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+            # A kubeconfig that was named wins over the pod's own account, as in clients.kube.
+            named = kopf.login_with_kubeconfig(**kwargs) if os.environ.get("KUBECONFIG") else None
+            return (
+                named
+                or kopf.login_with_service_account(**kwargs)
+                or kopf.login_with_kubeconfig(**kwargs)
+            )
 
         @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)  # type: ignore[arg-type, unused-ignore]
         async def on_fabric_node(event: kopf.RawEvent, **_: Any) -> None:
@@ -147,9 +176,10 @@ def _configure(settings: kopf.OperatorSettings, node_label_selector: str | None)
     settings.watching.client_timeout = CLIENT_TIMEOUT
     settings.watching.chunk_size = 500
     settings.watching.reconnect_backoff = 1.0
+    settings.watching.inactivity_timeout = INACTIVITY_TIMEOUT
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
-    settings.networking.error_backoffs = (1, 2, 4, 8)
+    settings.networking.error_backoffs = BACKOFFS
     settings.queueing.worker_limit = 10
     settings.process.ultimate_exiting_timeout = None  # the process ends by itself, see main
     if node_label_selector:

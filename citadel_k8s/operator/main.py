@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from typing import Final
 
 from aiohttp import web
 
@@ -24,6 +25,13 @@ from citadel_k8s.stores.streams import RedisStatusStream
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
 _log = get_logger("operator")
+
+HINTS: Final = {
+    401: "; the token or certificate in the kubeconfig is not taken",
+    403: "; the account lacks rights: apply manifests/rbac.yaml",
+    404: "; the definition is not installed: apply manifests/crds",
+}
+"""What to do when objects cannot be listed, by HTTP status."""
 
 
 async def run(settings: OperatorSettings) -> None:
@@ -71,19 +79,21 @@ class _Operator:
         self.scheduler = Scheduler(self.registry, self.reader, clock, self.metrics)
         self.projector = Projector(api, self.registry, clock, self.metrics)
         self.sweep = Sweep(api, self.registry, clock, settings.node_label_selector)
-        self.watcher = Watcher(self.registry, clock, settings.node_label_selector)
-        self.probes = Probes(self.scheduler, self.reader, self.watcher.ready.is_set, clock)
+        self.watcher = Watcher(self.registry, clock, self._restore, settings.node_label_selector)
+        self.probes = Probes(self.scheduler, self.reader, self._trouble_with_objects, clock)
+        self._cannot_list: str | None = "not listed yet"
 
     async def run(self, stop: asyncio.Event) -> None:
         runner = await self._serve()
         try:
             async with asyncio.TaskGroup() as group:
+                # It ticks while others still wait for their servers: the process is well.
+                ticks = group.create_task(self.scheduler.run(), name="scheduler")
                 work = group.create_task(self._work(), name="work")
-                watch = group.create_task(self.watcher.run(), name="watcher")
                 await stop.wait()
                 _log.info("stopping")
                 work.cancel()
-                watch.cancel()
+                ticks.cancel()
         finally:
             await runner.cleanup()
 
@@ -91,8 +101,8 @@ class _Operator:
         """Restore, read to the head, then judge and write: in this order, or a restart lies."""
         await self._restore()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.watcher.run(), name="watcher")
             group.create_task(self.reader.run(), name="reader")
-            group.create_task(self.scheduler.run(), name="scheduler")
             await self.reader.first_proof.wait()
             group.create_task(self.projector.run(), name="projector")
             group.create_task(self.sweep.run(), name="sweep")
@@ -103,9 +113,11 @@ class _Operator:
             try:
                 await self.sweep.once()
             except KubeError as error:
-                trouble.failed(error=str(error))
+                self._cannot_list = f"{error}{HINTS.get(error.status, '')}"
+                trouble.failed(error=self._cannot_list)
                 await asyncio.sleep(RETRY_DELAY)
             else:
+                self._cannot_list = None
                 trouble.recovered()
                 _log.info("restored", objects=sum(1 for _ in self.registry.objects()))
                 return
@@ -113,10 +125,17 @@ class _Operator:
     async def _serve(self) -> web.AppRunner:
         runner = web.AppRunner(application(self.probes, self.metrics), access_log=None)
         await runner.setup()
-        site = web.TCPSite(runner, self.settings.listen_host, self.settings.listen_port)
-        await site.start()
+        host, port = self.settings.listen_host, self.settings.listen_port
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         _log.info("serving", addresses=[list(address[:2]) for address in runner.addresses])
         return runner
+
+    def _trouble_with_objects(self) -> str | None:
+        return self._cannot_list or self.watcher.trouble or self.projector.trouble
 
     def _tell(self, record: NodeRecord, before: Liveness) -> None:
         live = record.live

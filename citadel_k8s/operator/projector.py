@@ -43,7 +43,11 @@ BACKOFF_MIN: Final = 1.0
 """Seconds before a refused write is tried again, doubled each time."""
 
 BACKOFF_MAX: Final = 30.0
-"""Longest wait between two tries, in seconds: an API server that is back is noticed within it."""
+"""Longest wait between two tries of one object, in seconds."""
+
+HOLD_MAX: Final = 8.0
+"""Longest wait of everybody for a server in trouble, in seconds, unless it names a longer one: one
+that is back is noticed within it, and one that is down is asked by a few."""
 
 
 NOT_FOUND: Final = 404
@@ -103,6 +107,11 @@ class Projector:
         What is counted.
     jitter : callable
         Gives a random number in [0, 1).
+
+    Attributes
+    ----------
+    trouble
+        Why the server takes no writes at all; None if it does, as far as is known.
     """
 
     api: FabricNodeApi
@@ -110,6 +119,7 @@ class Projector:
     clock: Clock
     metrics: OperatorMetrics
     jitter: Callable[[], float] = random.random
+    trouble: str | None = None
     _waiting: list[tuple[tuple[int, int], str]] = field(
         default_factory=list[tuple[tuple[int, int], str]]
     )
@@ -118,7 +128,7 @@ class Projector:
     _failures: dict[str, int] = field(default_factory=dict[str, int])
     _buckets: dict[bool, Bucket] = field(default_factory=dict[bool, Bucket])
     _hold_until: float = 0.0
-    _trouble: RepeatLog = field(init=False)
+    _repeats: RepeatLog = field(init=False)
 
     def __post_init__(self) -> None:
         now = self.clock.monotonic()
@@ -126,7 +136,7 @@ class Projector:
             True: Bucket(FAST_RATE, FAST_RATE, now),
             False: Bucket(SLOW_RATE, SLOW_RATE, now),
         }
-        self._trouble = RepeatLog(_log, "api_server_refuses", clock=self.clock)
+        self._repeats = RepeatLog(_log, "write_failing", clock=self.clock)
 
     async def run(self) -> None:
         """Write for ever."""
@@ -205,11 +215,11 @@ class Projector:
             self._refused(node_id, error)
         except Exception as error:  # noqa: BLE001 - told and counted below
             # One object that cannot be dealt with must not end the watch over all others.
-            _log.exception("write_failed", node=node_id)
-            self._refused(node_id, KubeError(-1, repr(error)))
+            self._refused(node_id, KubeError(-1, repr(error)), error)
         else:
             self._failures.pop(node_id, None)
-            self._trouble.recovered()
+            self.trouble = None
+            self._repeats.recovered()
         finally:
             self._busy.discard(node_id)
 
@@ -243,7 +253,7 @@ class Projector:
         self.metrics.write_seconds.observe(self.clock.monotonic() - started)
         self.registry.observe(raw)
 
-    def _refused(self, node_id: str, error: KubeError) -> None:
+    def _refused(self, node_id: str, error: KubeError, cause: Exception | None = None) -> None:
         now = self.clock.monotonic()
         record = self.registry.nodes.get(node_id)
         if record is not None and record.observed is not None and error.status == NOT_FOUND:
@@ -255,9 +265,11 @@ class Projector:
         delay *= 1 + self.jitter()
         if error.retry_after is not None or error.status in SERVER_TROUBLE:
             # It is the server, not this object: everybody waits, and longer each time.
-            self._hold_until = now + max(error.retry_after or 0.0, min(delay, BACKOFF_MAX))
+            delay = max(error.retry_after or 0.0, min(delay, HOLD_MAX))
+            self._hold_until = now + delay
+            self.trouble = str(error)
         self.registry.checks.set(node_id, now + delay)
-        self._trouble.failed(node=node_id, error=str(error))
+        self._repeats.failed(node=node_id, error=str(error), exc_info=cause)
 
     def _body(self, record: NodeRecord) -> dict[str, Any]:
         kube_node = self.registry.kube_nodes.get(record.node_id)

@@ -64,6 +64,7 @@ class Reader:
     registry: Registry
     clock: Clock
     metrics: OperatorMetrics
+    trouble: str | None = None
     cursor: EntryId = EntryId.ZERO
     proved_until: float | None = None
     first_proof: asyncio.Event = field(default_factory=asyncio.Event)
@@ -91,10 +92,12 @@ class Reader:
             except StreamError as error:
                 self.metrics.reader_up.set(0)
                 self._head = None
-                trouble.failed(error=str(error))
+                self.trouble = str(error)
+                trouble.failed(error=self.trouble)
                 await asyncio.sleep(RETRY_DELAY)
             else:
                 self.metrics.reader_up.set(1)
+                self.trouble = None
                 trouble.recovered()
                 await asyncio.sleep(READ_PAUSE)
 
@@ -142,13 +145,12 @@ class Reader:
                 self._reject(entry, error)
             except Exception as error:  # noqa: BLE001 - told and counted below
                 # An entry that nobody foresaw is skipped: reading it again would fail again.
-                _log.exception("entry_failed", entry=str(entry.id))
-                self._reject(entry, WireError("Internal", "", repr(error)))
+                self._reject(entry, WireError("Internal", "", repr(error)), error)
             else:
                 self.metrics.entries.labels(result="accepted").inc()
                 self.metrics.stream_lag.set(age)
 
-    def _reject(self, entry: Entry, error: WireError) -> None:
+    def _reject(self, entry: Entry, error: WireError, cause: Exception | None = None) -> None:
         self.metrics.entries.labels(result=error.reason).inc()
         key = (entry.node_id[:NODE_ID_MAX], error.reason)
         if key not in self._told and len(self._told) >= REJECTIONS_TOLD:
@@ -162,6 +164,7 @@ class Reader:
                 reason=error.reason,
                 error=str(error),
                 count=repeat.count,
+                exc_info=cause,
             )
 
     def _prove(self, moment: float) -> None:

@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.operator.metrics import OperatorMetrics
-from citadel_k8s.operator.reader import Reader
+from citadel_k8s.operator.reader import PIPE_GAP, Reader
 from citadel_k8s.operator.scheduler import Scheduler
 
 TICK_LATE: Final = 15.0
@@ -19,11 +19,21 @@ TICK_LATE: Final = 15.0
 
 @dataclass(slots=True)
 class Probes:
-    """What the probes look at."""
+    """What the probes look at.
+
+    Parameters
+    ----------
+    scheduler, reader : Scheduler, Reader
+        What ticks, and what reads the stream.
+    trouble_with_objects : callable
+        Says why objects cannot be seen or written; None if they can.
+    clock : Clock
+        The operator's clock.
+    """
 
     scheduler: Scheduler
     reader: Reader
-    watching: Callable[[], bool]
+    trouble_with_objects: Callable[[], str | None]
     clock: Clock
 
     def live(self) -> dict[str, Any]:
@@ -33,14 +43,20 @@ class Probes:
         return {"ok": age is not None and age < TICK_LATE, "tickAgeSeconds": age}
 
     def ready(self) -> dict[str, Any]:
-        """Say whether verdicts can be trusted: the stream was read to its end, objects are seen."""
-        watching, caught_up = self.watching(), self.reader.caught_up
+        """Say whether objects can be trusted: the stream is read to its end, they are kept."""
+        missing = {"stream": self._trouble_with_stream(), "objects": self.trouble_with_objects()}
+        missing = {part: why for part, why in missing.items() if why}
         return {
-            "ok": watching and caught_up,
-            "watching": watching,
-            "caughtUp": caught_up,
+            "ok": not missing,
+            "missing": missing,
             "proofAgeSeconds": self.reader.proof_age(),
         }
+
+    def _trouble_with_stream(self) -> str | None:
+        age = self.reader.proof_age()
+        if age is not None and age < PIPE_GAP:
+            return None
+        return self.reader.trouble or "not read to its end yet"
 
 
 def application(probes: Probes, metrics: OperatorMetrics) -> web.Application:

@@ -43,6 +43,12 @@ class World:
         """Let a node be heard."""
         self.registry.hear(self.entry(node_id, **kwargs), age)
 
+    def restore(self, node_id: str = "gpu-1", state: str = "Online") -> None:
+        """Let a node be known from its object alone."""
+        metadata = {"name": node_id, "uid": f"uid-of-{node_id}", "resourceVersion": "1"}
+        spec, status = {"nodeId": node_id}, {"state": state}
+        self.registry.observe({"metadata": metadata, "spec": spec, "status": status})
+
     def silence(self) -> None:
         """Judge silences with the stream proved open until now."""
         now = self.clock.monotonic()

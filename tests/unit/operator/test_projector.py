@@ -136,7 +136,7 @@ async def test_an_api_server_that_is_away_is_asked_less_and_less_and_told_all_wh
     for _ in range(600):
         await setting.write()
         setting.world.clock.advance(0.1)
-    assert 3 <= len(setting.kube.requests) <= 8
+    assert 3 <= len(setting.kube.requests) <= 12
     setting.kube.fault = None
     setting.world.clock.advance(60)
     await setting.write()

@@ -130,8 +130,9 @@ async def test_a_restarted_operator_takes_ages_from_the_stream(setting):
 
 async def test_an_operator_that_starts_into_an_outage_waits_before_it_judges(setting):
     """Everybody's last word is old: more likely an outage that just ended than a dead fleet."""
-    setting.speak("gpu-1")
-    setting.speak("gpu-2")
+    for node in ("gpu-1", "gpu-2"):
+        setting.world.restore(node)
+        setting.speak(node)
     setting.world.clock.advance(60)
     await setting.pass_time(14)
     assert "Offline" not in {state for *_, state in setting.world.transitions}
@@ -142,10 +143,11 @@ async def test_an_operator_that_starts_into_an_outage_waits_before_it_judges(set
 async def test_a_flushed_stream_is_read_from_its_new_beginning(setting):
     setting.speak("gpu-1")
     await setting.reader.step()
-    setting.stream.entries = [Entry(EntryId(5, 0), "gpu-2", setting.world.entry("gpu-2").payload)]
+    earlier = EntryId(setting.reader.cursor.ms - 1000, 0)
+    setting.stream.entries = [Entry(earlier, "gpu-2", setting.world.entry("gpu-2").payload)]
     setting.world.clock.advance(11)
     await setting.reader.step()
-    assert setting.reader.cursor == EntryId(5, 0)
+    assert setting.reader.cursor == earlier
     assert "gpu-2" in setting.world.registry.nodes
 
 

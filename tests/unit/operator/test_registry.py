@@ -220,3 +220,12 @@ def test_a_clock_that_is_off_degrades_a_node_after_two_reports():
         world.clock.advance(10)
     record = world.registry.nodes["gpu-1"]
     assert (record.live.state.value, record.live.reason) == ("Degraded", "ClockSkew")
+
+
+def test_old_news_of_a_node_without_an_object_brings_none_back():
+    """The object of a dead node was deleted; its last words may still lie in the stream."""
+    world = World()
+    world.beat("gpu-1", age=36)
+    assert "gpu-1" not in world.registry.nodes
+    world.beat("gpu-1", age=34)
+    assert world.state("gpu-1") == "Online"

@@ -1,0 +1,89 @@
+"""kopf's own lines, tamed: one when a watch is in trouble, one when it is over.
+
+kopf tells every attempt of every watch as an error with a URL of 200 characters, four times in
+15 s and for as long as the API server is away.
+"""
+
+import logging
+import re
+from typing import Final
+
+from typing_extensions import override
+
+from citadel_k8s.aio.clock import Clock
+from citadel_k8s.telemetry.log import RepeatLog, get_logger
+
+_ATTEMPT: Final = re.compile(
+    r"Request attempt \S+ (?P<end>failed|succeeded)[^:]*: (?P<asked>[A-Z]+ [^ ?]+)\S*"
+    r"(?: -> (?P<error>.*))?",
+    re.DOTALL,
+)
+_QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+
+_REQUESTS: Final = ("watching", "fetching", "scanning")
+"""Modules of ``kopf._cogs.clients`` that tell of attempts; that one succeeded is a debug line."""
+
+_EXPECTED: Final = ("Running the operator", "OS signals are ignored", "Unresolved resources")
+"""Starts of lines that say what is so on purpose, or what `Watcher` tells itself."""
+
+_TEXT_MAX: Final = 300
+"""Characters of one of kopf's lines."""
+
+
+class KopfLog(logging.Handler):
+    """Takes the lines of kopf's loggers and tells what is worth telling. Lives in kopf's thread.
+
+    Attributes
+    ----------
+    trouble
+        What goes wrong with the watches now; None if nothing does.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(logging.DEBUG)
+        self.trouble: str | None = None
+        self._logger = get_logger("operator.kopf")
+        self._failing: dict[str, str] = {}
+        self._repeats = RepeatLog(self._logger, "watch_failing", clock=clock)
+
+    def install(self) -> None:
+        """Be the only one who hears kopf, from warnings on; of requests, all."""
+        top = logging.getLogger("kopf")
+        top.handlers[:] = [self]
+        top.propagate = False
+        top.setLevel(logging.WARNING)
+        for name in _REQUESTS:
+            logging.getLogger(f"kopf._cogs.clients.{name}").setLevel(logging.DEBUG)
+
+    def reset(self) -> None:
+        """Forget the troubles of a kopf that has ended."""
+        self._failing.clear()
+        self.trouble = None
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        attempt = _ATTEMPT.match(text)
+        if attempt and attempt["end"] == "failed":
+            self._failed(attempt["asked"], attempt["error"] or text)
+        elif attempt:
+            self._succeeded(attempt["asked"])
+        elif record.levelno >= logging.WARNING and not text.startswith(_EXPECTED):
+            self._logger.warning("kopf", source=record.name, message=text[:_TEXT_MAX])
+
+    def _failed(self, asked: str, error: str) -> None:
+        self._failing[asked] = self.trouble = f"{asked}: {_short(error)}"
+        self._repeats.failed(error=self.trouble)
+
+    def _succeeded(self, asked: str) -> None:
+        self._failing.pop(asked, None)
+        self.trouble = next(iter(self._failing.values()), None)
+        if not self._failing:
+            self._repeats.recovered()
+
+
+def _short(error: str) -> str:
+    """Give the kind of an error and its longest quotation: the rest is repr of a connection."""
+    kind = error.partition("(")[0]
+    said = max((a or b for a, b in _QUOTED.findall(error)), key=len, default="")
+    return f"{kind}: {said}"[:_TEXT_MAX] if said else kind[:_TEXT_MAX]
