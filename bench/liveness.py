@@ -26,6 +26,10 @@ SLACK = 3.0
 """Seconds after the failure timeout within which a dead node must be told."""
 
 
+AGENTS = 3
+"""Real agents among the simulated nodes of the stream rig: they have an outbox to come back from."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """How much is done."""
@@ -121,7 +125,9 @@ async def stream(bench: Bench, scale: Scale) -> tuple[int, int]:
     async with Rig(scale.policy, scale.fleet, bench.say) as rig, asyncio.TaskGroup() as group:
         alarms, naive = FalseAlarms(rig), Naive(rig)
         rig.speak(group)
-        await rig.all_online(scale.fleet)
+        for number in range(AGENTS):
+            await rig.start_agent(f"agent-{number}")
+        await rig.all_online(scale.fleet + AGENTS)
         rig.watch(group, alarms.run())
         rig.watch(group, naive.run())
         await asyncio.sleep(scale.policy.interval)
@@ -136,7 +142,7 @@ async def stream(bench: Bench, scale: Scale) -> tuple[int, int]:
             await asyncio.sleep(scale.stop)
             await rig.stack.valkey.start()
         await asyncio.sleep(scale.policy.timeout + SLACK)
-        await rig.all_online(scale.fleet)
+        await rig.all_online(scale.fleet + AGENTS)
         rig.end_background()
     return len(alarms.told), len(naive.told)
 

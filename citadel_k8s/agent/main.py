@@ -25,6 +25,7 @@ from citadel_k8s.config import AgentSettings
 from citadel_k8s.domain.keys import heartbeat_phase
 from citadel_k8s.domain.report import Moment
 from citadel_k8s.errors import ConfigError, PublishError
+from citadel_k8s.models.codec import format_timestamp
 from citadel_k8s.models.readings import Engine, Gpus, Host
 from citadel_k8s.models.wire import StatusMessage
 from citadel_k8s.publishers.base import Publisher
@@ -183,7 +184,11 @@ class Agent:
 
     def _wire_heartbeat(self, publisher: Publisher) -> None:
         outbox: Outbox[StatusMessage] = Outbox(
-            self._published(publisher), errors=(PublishError,), clock=self._clock
+            self._published(publisher),
+            errors=(PublishError,),
+            clock=self._clock,
+            # After an outage a reader waits one and a half intervals before silence counts.
+            longest_pause=self._settings.interval_seconds,
         )
         heartbeat = Heartbeat(self.board, outbox, self._sources[2].refresh)
         self._outbox = outbox
@@ -199,8 +204,11 @@ class Agent:
         self, publisher: Publisher
     ) -> Callable[[StatusMessage], Coroutine[Any, Any, None]]:
         async def send(message: StatusMessage) -> None:
+            # The envelope tells when it was sent; an outage may have kept it, and a reader would
+            # take its age for a clock that is off.
+            sent = format_timestamp(self._clock.now())
             try:
-                await publisher.publish(message)
+                await publisher.publish(message.model_copy(update={"timestamp": sent}))
             except PublishError as error:
                 self._trouble.failed(error=str(error))
                 raise

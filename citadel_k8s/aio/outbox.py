@@ -18,8 +18,8 @@ BACKOFF_FIRST: Final = 1.0
 """Seconds before the first retry: a server that restarts is back in about that."""
 
 BACKOFF_MAX: Final = 15.0
-"""Longest base of a pause, in seconds. With the jitter a pause stays under 30 s, one heartbeat
-interval, so that the first message after an outage is not later than it would be by the grid."""
+"""Longest base of a pause, in seconds, where the owner sets none. With the jitter a pause stays
+under 30 s, one heartbeat interval."""
 
 SEND_TIMEOUT: Final = 10.0
 """Seconds that one attempt may take, connecting included; a publisher's own limits are shorter."""
@@ -57,6 +57,8 @@ class Outbox(Generic[T]):
         What dates the attempts.
     timeout : float
         Seconds that one attempt may take.
+    longest_pause : float
+        Seconds that no pause between two attempts exceeds.
     jitter : callable
         Gives a factor in [0, 1) by which a pause is lengthened, up to twice its base.
     """
@@ -68,12 +70,14 @@ class Outbox(Generic[T]):
         errors: tuple[type[Exception], ...],
         clock: Clock | None = None,
         timeout: float = SEND_TIMEOUT,
+        longest_pause: float = 2 * BACKOFF_MAX,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._send = send
         self._errors: tuple[type[Exception], ...] = (*errors, TimeoutError)
         self._clock = clock or SystemClock()
         self._timeout = timeout
+        self._base_max = longest_pause / 2
         self._jitter = jitter
         self._item: T | None = None
         self._filled = asyncio.Event()
@@ -144,5 +148,5 @@ class Outbox(Generic[T]):
 
     def _pause(self) -> float:
         pause = self._base * (1 + self._jitter())
-        self._base = min(BACKOFF_MAX, self._base * 2)
+        self._base = min(self._base_max, self._base * 2)
         return pause

@@ -18,7 +18,7 @@ REASON_MAX = 64
 INT64_MAX = 2**63 - 1
 """Largest integer of an object's schema. Source: OpenAPI's int64."""
 
-GPU_SOURCES = frozenset({"nvml"})
+GPU_SOURCES = frozenset({"nvml", "fake-gpu"})
 """Names of the agent's sources that see GPUs."""
 
 

@@ -86,6 +86,25 @@ async def test_pauses_double_up_to_a_bound_and_jitter_only_lengthens_them():
     assert max(pauses) == pytest.approx(1.5 * BACKOFF_MAX, abs=0.01)
 
 
+async def test_no_pause_is_longer_than_the_owner_allows():
+    server = Server()
+    server.up = False
+    outbox: Outbox[int] = Outbox(
+        server.send,
+        errors=(RefusedError,),
+        clock=LoopClock(),
+        longest_pause=10,
+        jitter=lambda: 0.999,
+    )
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(outbox.run())
+        outbox.put(1)
+        await asyncio.sleep(200)
+        task.cancel()
+    pauses = [b - a for a, b in zip(server.attempts, server.attempts[1:], strict=False)]
+    assert 9 < max(pauses) <= 10
+
+
 async def test_a_send_that_hangs_is_a_failure_and_not_the_end():
     server = Server()
     server.delay = 1e6

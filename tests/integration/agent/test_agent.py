@@ -3,7 +3,6 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 from citadel_k8s.agent.main import collect_once
 from citadel_k8s.aio.clock import SystemClock
@@ -220,21 +219,3 @@ async def test_a_port_that_is_taken_is_an_error_and_not_a_half_running_agent(own
         _, errors = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 1
     assert b"address already in use" in errors
-
-
-async def test_parent_and_children_together_stay_under_seventy_mebibytes(
-    start_agent, own_valkey, stream, tmp_path: Path
-):
-    driver = FakeNvml(tmp_path, count=8)
-    agent = await start_agent(driver.env(), redis_url=own_valkey.url)
-    await stream.until(lambda messages: len(messages) >= 2)
-    await agent.get("/metrics")
-    await agent.get("/status?fresh=1")
-    sizes = {pid: pss(pid) for pid in [agent.process.pid, *agent.children()]}
-    assert len(sizes) == 3
-    assert sum(sizes.values()) < 70 * 1024**2, sizes
-
-
-def pss(pid: int) -> int:
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Pss:"))

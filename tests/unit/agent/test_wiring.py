@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.agent.identity import speaker_of
-from citadel_k8s.agent.main import collect_once, collectors_of, publisher_of
+from citadel_k8s.agent.main import Agent, collect_once, collectors_of, publisher_of
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.config import AgentSettings
 from citadel_k8s.errors import ConfigError
+from citadel_k8s.models.codec import parse_timestamp
+from citadel_k8s.publishers.fake import FakePublisher
 
 
 def test_the_node_is_called_as_it_is_told_and_each_process_is_a_new_boot():
@@ -42,6 +44,18 @@ def test_without_publishing_there_is_no_way_out():
 def test_a_pretended_gpu_of_no_known_kind_is_refused():
     with pytest.raises(ConfigError, match="kinds"):
         collectors_of(AgentSettings(fake_gpu="voodoo2x1"), ManualClock())
+
+
+async def test_a_message_that_an_outage_kept_is_dated_when_it_is_sent():
+    settings = AgentSettings(node_name="n1", fake_gpu="l40sx2", publish="none")
+    clock, publisher = ManualClock(), FakePublisher()
+    agent = Agent(settings, collectors_of(settings, clock), publisher, clock=clock)
+    kept = agent.board.message(seq=1)
+    clock.advance(60)
+    await agent._published(publisher)(kept)
+    (sent,) = publisher.messages
+    assert parse_timestamp(sent.timestamp) == clock.now()
+    assert sent.status.timestamp == kept.status.timestamp
 
 
 async def test_one_collection_gives_the_message_that_an_agent_would_send():
