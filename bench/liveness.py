@@ -27,7 +27,7 @@ SLACK = 3.0
 
 
 AGENTS = 3
-"""Real agents among the simulated nodes of the stream rig: they have an outbox to come back from."""
+"""Real agents among the simulated nodes of the stream rig: they have an outbox to catch up from."""
 
 
 @dataclass(frozen=True)
