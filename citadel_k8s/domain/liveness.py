@@ -122,7 +122,9 @@ def created(policy: Policy, now: float) -> Liveness:
     )
 
 
-def restored(policy: Policy, now: float, *, state: NodeState, reason: str) -> Liveness:
+def restored(
+    policy: Policy, now: float, *, state: NodeState, reason: str, message: str
+) -> Liveness:
     """Give a node as its object tells it, without evidence of our own.
 
     A node that was alive or leaving stays so for a full timeout; one that was Offline stays so
@@ -138,7 +140,6 @@ def restored(policy: Policy, now: float, *, state: NodeState, reason: str) -> Li
             deadline = fresh.deadline
         case _:
             return fresh
-    message = f"was {state} before this operator started"
     return replace(fresh, state=state, reason=reason, message=message, deadline=deadline)
 
 
@@ -234,7 +235,8 @@ def _judged(node: Liveness, beat: Beat, now: float) -> Liveness:
     if not beat.faults:
         clean = node.clean + 1
         calm = replace(node, suspects=frozenset(), clean=clean)
-        if node.state is NodeState.DEGRADED and clean >= CONFIRMING_REPORTS:
+        # A restored Online may carry a reason that somebody wrote into its object.
+        if node.state is NodeState.ONLINE or clean >= CONFIRMING_REPORTS:
             return _moved(calm, NodeState.ONLINE, "Heartbeat", "reports on time", now)
         return calm
     believed = [f for f in beat.faults if f.definite or f.reason in node.suspects]

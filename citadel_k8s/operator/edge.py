@@ -108,19 +108,25 @@ class Watcher:
     def _watch(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[str | None]") -> None:
         error: str | None = None
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=self._handlers(loop),
-                    clusterwide=True,
-                    standalone=True,
-                    stop_flag=self._stop,
-                    ready_flag=self.ready,
-                )
-            )
+            asyncio.run(self._operator(loop))
         except Exception as failure:  # noqa: BLE001 - whatever ended kopf, it is started again
             error = repr(failure)
         if not loop.is_closed():
             loop.call_soon_threadsafe(_settle, ended, error)
+
+    async def _operator(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            await kopf.operator(
+                registry=self._handlers(loop),
+                clusterwide=True,
+                standalone=True,
+                stop_flag=self._stop,
+                ready_flag=self.ready,
+            )
+        finally:
+            # kopf waits for the flag in a thread, and its loop's end waits for that thread: a kopf
+            # that ended by itself would hang here for ever.
+            self._stop.set()
 
     def _handlers(self, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
         handlers = kopf.OperatorRegistry()

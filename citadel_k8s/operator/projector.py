@@ -227,7 +227,9 @@ class Projector:
         if record.observed is None:
             await self._send("create", self.api.create_fabric_node(self._body(record)))
         elif self._owner_missing(record):
-            patch = {"metadata": {"ownerReferences": self._owners(record)}}
+            patch: dict[str, Any] = {"metadata": {"ownerReferences": self._owners(record)}}
+            if record.observed.node_name is None:
+                patch["spec"] = {"nodeName": self.registry.kube_nodes[record.node_id].name}
             await self._send("adopt", self.api.patch_fabric_node(record.name, patch))
         if record.observed is None:
             return
@@ -274,7 +276,8 @@ class Projector:
     def _body(self, record: NodeRecord) -> dict[str, Any]:
         kube_node = self.registry.kube_nodes.get(record.node_id)
         spec: dict[str, Any] = {**record.kept_spec, "nodeId": record.node_id}
-        spec["nodeName"] = kube_node.name if kube_node else record.node_id
+        if kube_node is not None:
+            spec["nodeName"] = kube_node.name
         if self.registry.org_id is not None:
             spec["orgId"] = self.registry.org_id
         return {

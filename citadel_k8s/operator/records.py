@@ -22,6 +22,7 @@ class ObservedObject:
     name: str
     uid: str
     node_id: str
+    node_name: str | None
     version: int
     generation: int | None
     owner_uid: str | None
@@ -39,6 +40,7 @@ class ObservedObject:
             name=str(metadata.get("name", "")),
             uid=str(metadata.get("uid", "")),
             node_id=str(spec.get("nodeId") or metadata.get("name", "")),
+            node_name=spec.get("nodeName"),
             version=_version(metadata.get("resourceVersion")),
             generation=metadata.get("generation"),
             owner_uid=next((o.get("uid") for o in owners if o.get("kind") == "Node"), None),

@@ -30,6 +30,7 @@ from citadel_k8s.domain.reconcile import WriteKind, Written, due_at
 from citadel_k8s.domain.verdicts import faults_of
 from citadel_k8s.errors import WireError
 from citadel_k8s.models.codec import decode, parse_timestamp
+from citadel_k8s.models.fabricnode import FabricNodeStatus
 from citadel_k8s.models.wire import StatusMessage
 from citadel_k8s.operator.records import KubeNode, NodeRecord, ObservedObject, policy_of
 from citadel_k8s.stores.entries import Entry
@@ -195,7 +196,8 @@ class Registry:
     def _restored(self, node_id: str, observed: ObservedObject, now: float) -> NodeRecord:
         status = observed.status()
         policy = policy_of(observed, self.policy)
-        live = restored(policy, now, state=status.state, reason=_ready_reason(observed))
+        reason, message = _ready_claim(status)
+        live = restored(policy, now, state=status.state, reason=reason, message=message)
         written = Written(at=now - self._age_of(status.confirmed_time))
         record = NodeRecord(node_id, observed.name, live, observed=observed, written=written)
         self.nodes[node_id] = record
@@ -231,9 +233,12 @@ def _outdated(news: ObservedObject, known: ObservedObject | None) -> bool:
     return known is not None and known.uid == news.uid and news.version < known.version
 
 
-def _ready_reason(observed: ObservedObject) -> str:
-    ready = next((c for c in observed.status().conditions if c.type == "Ready"), None)
-    return ready.reason if ready else "Restored"
+def _ready_claim(status: FabricNodeStatus) -> tuple[str, str]:
+    """Give reason and message as they stand: a restart is nothing to write home about."""
+    ready = next((c for c in status.conditions if c.type == "Ready"), None)
+    if ready is None:
+        return "Restored", f"was {status.state} before this operator started"
+    return ready.reason, ready.message
 
 
 def _beat(message: StatusMessage, facts: NodeFacts, at: float) -> Beat:

@@ -93,7 +93,7 @@ def test_a_node_without_boot_ids_comes_back_after_two_heartbeats():
 
 
 def test_old_news_from_the_backlog_does_not_bring_a_node_back():
-    gone = restored(FAST, 100, state=NodeState.OFFLINE, reason="AgentSilent")
+    gone = restored(FAST, 100, state=NodeState.OFFLINE, reason="AgentSilent", message="")
     heard = hear(gone, 100, age=60)
     assert heard.state is NodeState.OFFLINE
     assert heard.deadline is None
@@ -195,13 +195,13 @@ def test_a_closed_pipe_defers_and_never_hastens():
 
 
 def test_a_restored_node_keeps_its_state_for_a_full_timeout():
-    node = restored(FAST, 100, state=NodeState.DEGRADED, reason="GpuLost")
+    node = restored(FAST, 100, state=NodeState.DEGRADED, reason="GpuLost", message="")
     assert (node.state, node.deadline) == (NodeState.DEGRADED, 135)
     assert expired(node, 135).reason == "NeverReported"
 
 
 def test_a_node_restored_as_offline_stays_so_until_it_speaks():
-    node = restored(FAST, 100, state=NodeState.OFFLINE, reason="AgentSilent")
+    node = restored(FAST, 100, state=NodeState.OFFLINE, reason="AgentSilent", message="")
     assert expired(node, 10_000).state is NodeState.OFFLINE
     assert hear(node, 200).state is NodeState.ONLINE
 
@@ -255,3 +255,9 @@ def test_a_silent_node_is_always_found(story):
             goodbye = Goodbye("stop") if event == "goodbye" else None
             node = beaten(node, Beat(at=now, boot_id="a", seq=seq, goodbye=goodbye), now)
     assert expired(node, now + 601).state is NodeState.OFFLINE
+
+
+def test_a_reason_that_somebody_wrote_into_an_online_nodes_object_does_not_stay():
+    node = restored(FAST, 100, state=NodeState.ONLINE, reason="Because", message="I say so")
+    node = beaten(node, Beat(at=101, boot_id="a", seq=1), 101)
+    assert (node.reason, node.message) == ("Heartbeat", "reports on time")

@@ -92,7 +92,9 @@ class FakeKube:
 
     async def patch_fabric_node(self, name: str, patch: dict[str, Any]) -> dict[str, Any]:
         self._ask("patch", name)
-        self._found(name)["metadata"].update(patch["metadata"])
+        found = self._found(name)
+        found["metadata"].update(patch["metadata"])
+        found["spec"].update(patch.get("spec", {}))
         return self._touch(name)
 
     async def patch_fabric_node_status(self, name: str, patch: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ async def test_a_new_node_gets_an_object_and_a_status(setting):
     setting.world.beat()
     await setting.write()
     assert setting.kube.requests == [("create", "gpu-1"), ("status", "gpu-1")]
-    assert setting.kube.objects["gpu-1"]["spec"] == {"nodeId": "gpu-1", "nodeName": "gpu-1"}
+    assert setting.kube.objects["gpu-1"]["spec"] == {"nodeId": "gpu-1"}
     assert setting.status()["state"] == "Online"
 
 
@@ -71,6 +71,7 @@ async def test_a_node_that_joins_the_cluster_later_adopts_its_object(setting):
     await setting.write()
     assert ("patch", "gpu-1") in setting.kube.requests
     assert setting.kube.objects["gpu-1"]["metadata"]["ownerReferences"][0]["uid"] == "node-uid"
+    assert setting.kube.objects["gpu-1"]["spec"]["nodeName"] == "gpu-1"
 
 
 async def test_a_steady_node_is_written_every_five_minutes(setting):
@@ -209,3 +210,15 @@ async def test_a_restart_does_not_write_what_is_still_true(setting):
     fresh.world.beat()
     await fresh.write()
     assert fresh.kube.requests == []
+
+
+async def test_a_restarted_operator_writes_nothing_for_a_node_that_goes_on_as_before(setting):
+    setting.world.beat()
+    await setting.pass_time(60)
+    successor = Setting()
+    clock = setting.world.clock
+    successor.world.clock = successor.world.registry.clock = successor.projector.clock = clock
+    successor.world._seq = setting.world._seq
+    successor.world.registry.observe(setting.kube.objects["gpu-1"])
+    await successor.pass_time(60)
+    assert successor.kube.requests == []
