@@ -15,6 +15,9 @@ class Deadlines:
     def __init__(self) -> None:
         self._moments: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
+        # Where the heap brings each key up next. A key hastened again and again leaves later
+        # places behind; without this each would be put right, and kept, for ever.
+        self._places: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._moments)
@@ -28,20 +31,27 @@ class Deadlines:
         if moment is None:
             self._moments.pop(key, None)
             return
-        known = self._moments.get(key)
         self._moments[key] = moment
-        if known is None or moment < known:
-            heapq.heappush(self._heap, (moment, key))
+        place = self._places.get(key)
+        if place is None or moment < place:
+            self._put(key, moment)
 
     def pop_due(self, now: float) -> Iterator[str]:
         """Take out the keys whose moment has come, earliest first."""
         while self._heap and self._heap[0][0] <= now:
-            _, key = heapq.heappop(self._heap)
+            place, key = heapq.heappop(self._heap)
+            if self._places.get(key) != place:
+                continue
+            del self._places[key]
             moment = self._moments.get(key)
             if moment is None:
                 continue
             if moment > now:
-                heapq.heappush(self._heap, (moment, key))
+                self._put(key, moment)
                 continue
             del self._moments[key]
             yield key
+
+    def _put(self, key: str, moment: float) -> None:
+        heapq.heappush(self._heap, (moment, key))
+        self._places[key] = moment

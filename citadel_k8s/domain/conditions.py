@@ -7,7 +7,7 @@ kubelet. A condition about things of which nothing is known is ``Unknown`` too.
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from citadel_k8s.constants import CLOCK_SKEW_MAX
+from citadel_k8s.constants import CLOCK_SKEW_MAX, LIST_MAX
 from citadel_k8s.domain.facts import NOT_REPORTED, NodeFacts
 from citadel_k8s.domain.liveness import ALIVE, Liveness
 from citadel_k8s.models.fabricnode import Condition, NodeState
@@ -87,8 +87,10 @@ def _gpu_healthy(facts: NodeFacts) -> Claim:
         return Claim(kind, "Unknown", reason, "no GPU is reported")
     bad = [gpu for gpu in facts.gpus if gpu.health in {"failed", "degraded"}]
     if bad:
-        which = ", ".join(str(gpu.index) for gpu in bad)
-        return Claim(kind, "False", bad[0].reason or "GpuFailed", f"GPU {which} of {_all(facts)}")
+        which = ", ".join(str(gpu.index) for gpu in bad[:LIST_MAX])
+        more = f" and {len(bad) - LIST_MAX} more" if len(bad) > LIST_MAX else ""
+        message = f"GPU {which}{more} of {_all(facts)}"
+        return Claim(kind, "False", bad[0].reason or "GpuFailed", message)
     if any(gpu.health == "unknown" for gpu in facts.gpus):
         reason = source.reason if source else NOT_REPORTED
         return Claim(kind, "Unknown", reason, "health is not known of every GPU")

@@ -1,5 +1,6 @@
 """What a status message says, reduced to what the operator needs, in base units."""
 
+import math
 from dataclasses import dataclass
 
 from citadel_k8s.constants import NAME_MAX
@@ -175,7 +176,10 @@ def _addresses(message: StatusMessage) -> tuple[str, ...]:
 def _mean(values: list[float | None], scale: float) -> float | None:
     known = [value for value in values if value is not None]
     # A mean over some of the GPUs would pass for the node's own.
-    return sum(known) / len(known) / scale if known and len(known) == len(values) else None
+    if not known or len(known) < len(values):
+        return None
+    mean = sum(known) / len(known) / scale
+    return mean if 0 <= mean < math.inf else None
 
 
 def _total(values: list[int | None], scale: int) -> int | None:

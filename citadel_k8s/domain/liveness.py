@@ -21,7 +21,7 @@ from citadel_k8s.constants import (
     SKEW_SECONDS,
     STALE_INTERVALS,
 )
-from citadel_k8s.domain.facts import reason_word
+from citadel_k8s.domain.facts import clip, reason_word
 from citadel_k8s.domain.verdicts import Fault
 from citadel_k8s.models.fabricnode import NodeState
 
@@ -220,7 +220,7 @@ def _leaving(node: Liveness, goodbye: Goodbye, at: float, now: float) -> Livenes
     seconds = goodbye.expected_back
     absence = GOODBYE_SECONDS if seconds is None else min(max(seconds, 0.0), GOODBYE_MAX_SECONDS)
     leaving = replace(node, deadline=at + absence, suspects=frozenset(), clean=0)
-    message = f"said goodbye ({goodbye.reason}), expected back within {absence:.0f} s"
+    message = f"said goodbye ({clip(goodbye.reason)}), expected back within {absence:.0f} s"
     return _moved(leaving, NodeState.DRAINING, reason_word(goodbye.reason), message, now)
 
 

@@ -150,7 +150,11 @@ class Projector:
         """Give the nodes to write now, as far as the budget goes; they count as under way."""
         now = self.clock.monotonic()
         for node_id in list(self.registry.checks.pop_due(now)):
-            self._look(node_id, now)
+            try:
+                self._look(node_id, now)
+            except Exception as error:  # noqa: BLE001 - told and counted below
+                # A node of which nothing can be made must not end the watch over all others.
+                self._refused(node_id, KubeError(-1, repr(error)), error)
         chosen: list[str] = []
         while self._waiting and now >= self._hold_until and len(self._busy) < WRITES_AT_ONCE:
             rank, node_id = self._waiting[0]

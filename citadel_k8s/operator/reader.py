@@ -6,7 +6,7 @@ Offline, however long it lasts.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock
@@ -138,9 +138,11 @@ class Reader:
     def _take(self, entries: list[Entry], head: StreamHead) -> None:
         for entry in entries:
             self.cursor = max(self.cursor, entry.id)
-            age = max(0.0, (head.now_ms - entry.id.ms) / 1000)
+            # A server whose clock was ahead once gives ids from the future until time catches up.
+            heard = replace(entry, id=min(entry.id, EntryId(head.now_ms, 0)))
+            age = (head.now_ms - heard.id.ms) / 1000
             try:
-                self.registry.hear(entry, age)
+                self.registry.hear(heard, age)
             except WireError as error:
                 self._reject(entry, error)
             except Exception as error:  # noqa: BLE001 - told and counted below

@@ -38,3 +38,11 @@ def test_a_key_comes_out_exactly_once_at_its_last_moment(changes):
             expected[key] = moment
     found = {key: now for now in range(51) for key in deadlines.pop_due(now)}
     assert found == expected
+
+
+def test_a_key_hastened_and_put_off_for_a_day_leaves_nothing_behind():
+    deadlines = Deadlines()
+    for now in range(0, 86_400, 5):
+        assert not list(deadlines.pop_due(now))
+        deadlines.set("a", now + (910 if now % 2 else 25))
+    assert len(deadlines._heap) < 400

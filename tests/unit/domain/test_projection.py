@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citadel_k8s.domain.facts import facts_from
-from citadel_k8s.domain.liveness import Beat, Liveness, Policy, beaten, created, expired
+from citadel_k8s.domain.liveness import (
+    Beat,
+    Goodbye,
+    Liveness,
+    Policy,
+    beaten,
+    created,
+    expired,
+)
 from citadel_k8s.domain.projection import View, as_document, desired_status
 from citadel_k8s.domain.summary import summarise
 from citadel_k8s.domain.verdicts import faults_of
@@ -190,3 +198,19 @@ def test_a_status_never_exceeds_four_kilobytes(gpus, services, models, name):
     assert len(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()) <= 4096
     assert len(found.gpus or []) + (found.more_gpus or 0) == gpus
     assert len(found.services or []) + (found.more_services or 0) == services
+
+
+def test_numbers_at_the_end_of_what_a_float_holds_are_not_known():
+    most = [gpu(i, utilization_percent=1.7e308) for i in range(2)]
+    for gpus in (most, [gpu(0, utilization_percent=-1.7e308)]):
+        said = message(gpu=gpus)
+        assert status(node(said), said).summary.util == "unknown"
+
+
+def test_whoever_sends_too_much_gets_an_object_that_the_schema_takes():
+    failed = [gpu(2**62 + i, health="failed", reason="GpuLost") for i in range(4000)]
+    said = message(gpu=failed)
+    goodbye = Beat(at=10.0, boot_id="b", seq=1, goodbye=Goodbye("x" * 100_000))
+    for live in (node(said), beaten(created(Policy(), 0), goodbye, 10.0)):
+        messages = [c.message for c in status(live, said).conditions]
+        assert max(map(len, messages)) < 500

@@ -222,3 +222,13 @@ async def test_a_restarted_operator_writes_nothing_for_a_node_that_goes_on_as_be
     successor.world.registry.observe(setting.kube.objects["gpu-1"])
     await successor.pass_time(60)
     assert successor.kube.requests == []
+
+
+async def test_a_node_of_which_nothing_can_be_made_does_not_stop_the_others(setting):
+    setting.world.beat("gpu-1")
+    setting.world.beat("gpu-2")
+    setting.world.registry.nodes["gpu-1"].heard_ms = 2**63  # a date beyond all calendars
+    await setting.write()
+    await setting.pass_time(60, node_id="gpu-2")
+    assert setting.status("gpu-2")["state"] == "Online"
+    assert setting.projector.due() == []

@@ -1,5 +1,7 @@
 """Reading the stream, and what may be concluded from it."""
 
+from dataclasses import replace
+
 import pytest
 
 from citadel_k8s.errors import StreamError
@@ -183,3 +185,14 @@ async def test_a_proof_reaches_no_further_than_the_wait_of_an_empty_read(setting
     assert setting.reader.proved_until == began + 1.0
     assert setting.reader.proof_age() == 0
     assert PIPE_GAP > 1.0
+
+
+async def test_an_id_from_the_future_is_taken_for_now(setting):
+    setting.speak()
+    last = EntryId(2**63, 0)
+    setting.stream.entries[-1] = replace(setting.stream.entries[-1], id=last)
+    await setting.reader.step()
+    record = setting.world.registry.nodes["gpu-1"]
+    assert record.heard_ms == int(setting.world.clock.now() * 1000)
+    assert record.facts.clock_offset == pytest.approx(0, abs=1)
+    assert setting.reader.cursor == last
