@@ -38,8 +38,18 @@ BACKOFFS: Final = (1, 2, 4, *(8,) * 450)
 """Seconds between the attempts of one request. An API server that is away for an hour is no
 reason to end, and one that is back is noticed within 8 s."""
 
+WORKERS: Final = 200
+"""Objects whose events are under way at once. Bounds the memory when 10,000 are listed."""
+
+WORKER_IDLE: Final = 0.1
+"""Seconds for which a worker waits for more of its object. Nothing else gets through meanwhile
+once all are taken: with kopf's 5 s and ten workers that is two objects a second."""
+
 RESTART_DELAY: Final = 2.0
 """Seconds before kopf is started again when it ended by itself."""
+
+STEADY: Final = 60.0
+"""Seconds after which a kopf that ended had been well before."""
 
 STOP_TIMEOUT: Final = 4.0
 """Seconds that kopf gets to end its watches; the thread is a daemon and ends with the process."""
@@ -85,8 +95,11 @@ class Watcher:
         self._lines.install()
         trouble = RepeatLog(_log, "watch_ended", clock=self.clock)
         while True:
+            began = self.clock.monotonic()
             error = await self._once()
             self._lines.reset()
+            if self.clock.monotonic() - began > STEADY:
+                trouble.recovered()  # it had been well; this is another trouble
             trouble.failed(error=error or "without an error")
             await asyncio.sleep(RESTART_DELAY)
             await self.restore()
@@ -186,7 +199,8 @@ def _configure(settings: kopf.OperatorSettings, node_label_selector: str | None)
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = BACKOFFS
-    settings.queueing.worker_limit = 10
+    settings.queueing.worker_limit = WORKERS
+    settings.queueing.idle_timeout = WORKER_IDLE
     settings.process.ultimate_exiting_timeout = None  # the process ends by itself, see main
     if node_label_selector:
         settings.watching.label_selectors["nodes"] = node_label_selector

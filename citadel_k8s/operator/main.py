@@ -82,6 +82,7 @@ class _Operator:
         self.watcher = Watcher(self.registry, clock, self._restore, settings.node_label_selector)
         self.probes = Probes(self.scheduler, self.reader, self._trouble_with_objects, clock)
         self._cannot_list: str | None = "not listed yet"
+        self._untold: dict[str, Liveness] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         runner = await self._serve()
@@ -104,6 +105,7 @@ class _Operator:
             group.create_task(self.watcher.run(), name="watcher")
             group.create_task(self.reader.run(), name="reader")
             await self.reader.first_proof.wait()
+            self._tell_what_is_new()
             group.create_task(self.projector.run(), name="projector")
             group.create_task(self.sweep.run(), name="sweep")
 
@@ -137,7 +139,19 @@ class _Operator:
     def _trouble_with_objects(self) -> str | None:
         return self._cannot_list or self.watcher.trouble or self.projector.trouble
 
+    def _tell_what_is_new(self) -> None:
+        """Tell what the stream's history came to; its steps were told by the operator before."""
+        for node_id, before in list(self._untold.items()):
+            record = self.registry.nodes.get(node_id)
+            if record is not None and record.live.state is not before.state:
+                self._tell(record, before)
+        self._untold.clear()
+
     def _tell(self, record: NodeRecord, before: Liveness) -> None:
+        before = self._untold.pop(record.node_id, before)
+        if not self.reader.caught_up:
+            self._untold[record.node_id] = before
+            return
         live = record.live
         self.metrics.transitions.labels(state=live.state, reason=live.reason).inc()
         _log.info(

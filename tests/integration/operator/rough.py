@@ -71,7 +71,7 @@ async def loses_the_api(scene: Scene) -> Saw:
     others = [await scene.operator.verdict(name) for name in ("first", "second")]
     await scene.stack.kube.start()
     back = CLOCK.monotonic()
-    told = await scene.recorder.reached("third", "Offline", back) - back
+    told = await scene.recorder.reached("third", "Offline", died) - back
     await scene.operator.ready()
     await asyncio.sleep(2)
     return Saw(

@@ -16,6 +16,10 @@ REPEATS = 3
 """How often each piece of nonsense is sent."""
 
 
+CROWD = 40
+"""Objects made at once."""
+
+
 def fabric_node(name: str, **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": "fabric.aceteam.ai/v1alpha1",
@@ -138,6 +142,22 @@ async def made_by_hand(scene: Scene) -> Saw:
     )  # fmt: skip
 
 
+async def crowded(scene: Scene) -> Saw:
+    """Many objects made at once; gives when the operator had seen the last of them."""
+    await scene.operator.ready()
+    items = [fabric_node(f"crowd-{number}") for number in range(CROWD)]
+    listed = {"apiVersion": "v1", "kind": "List", "items": items}
+    began = CLOCK.monotonic()
+    await scene.kubectl("create", "-f", "-", stdin=json.dumps(listed))
+
+    async def seen() -> bool:
+        _, text = await scene.operator.get("/metrics")
+        return text.count('node="crowd-') >= CROWD
+
+    await until("all are seen", seen)
+    return Saw(seconds=CLOCK.monotonic() - began)
+
+
 async def large(scene: Scene) -> Saw:
     """A node of 16 GPUs with 40 services of long names."""
     node = scene.nodes.add("large", gpus=16)
@@ -251,7 +271,7 @@ async def deleted_unseen(scene: Scene) -> Saw:
     await asyncio.sleep(3)
     return Saw(
         status=status, stopped=stopped, lines=lines, living=living.node.speaking,
-        dead=scene.recorder.last("unseen-dead"),
+        dead=scene.recorder.last("unseen-dead"), retold=scene.operator.lines("transition"),
     )  # fmt: skip
 
 
@@ -263,7 +283,7 @@ async def says_all(scene: Scene) -> Saw:
 STEADY = Life(
     "steady",
     [
-        [appears, dies, leaves, edited, deleted, made_by_hand, large, gets_nonsense],
+        [appears, dies, leaves, edited, deleted, made_by_hand, crowded, large, gets_nonsense],
         [deleted_unseen],
         [says_all],
     ],

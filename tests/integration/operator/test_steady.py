@@ -94,6 +94,10 @@ def test_an_object_for_a_node_that_never_reports_ends_offline(steady: Life) -> N
     assert T_FAILURE - 1 <= seen.seconds <= T_FAILURE + 3
 
 
+def test_many_objects_made_at_once_are_seen_at_once(steady: Life) -> None:
+    assert steady.saw(acts.crowded).seconds < 8
+
+
 def test_the_status_of_a_node_of_16_gpus_and_many_services_stays_under_4_kb(steady: Life) -> None:
     seen = steady.saw(acts.large)
     assert 3000 < seen.size <= 4096
@@ -126,6 +130,12 @@ def test_nonsense_makes_no_object_and_disturbs_no_node(steady: Life) -> None:
 
 def test_what_was_deleted_while_no_operator_ran_is_made_good(steady: Life) -> None:
     assert steady.saw(acts.deleted_unseen).dead is None
+
+
+def test_a_restarted_operator_does_not_tell_the_past_again(steady: Life) -> None:
+    """A node that left and came back before is no news; one that lost its object is."""
+    told = steady.saw(acts.deleted_unseen).retold
+    assert [(line["node"], line["state"]) for line in told] == [("unseen-living", "Online")]
 
 
 def test_an_operator_that_is_told_to_stop_does_so_at_once(steady: Life) -> None:
