@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import pydantic
 import yaml
@@ -54,6 +55,17 @@ class Settings(pydantic.BaseModel):
             raise ValueError(message)
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _whole_password(cls, value: str | None) -> str | None:
+        # What follows a bare / ? or # in a password would be taken for the rest of the address,
+        # and be told as the name of a host that is not there.
+        parts = urlsplit(value or "")
+        if parts.scheme != "unix" and "@" in f"{parts.path}{parts.query}{parts.fragment}":
+            message = "a password with / ? # must be percent-encoded, or given as redisPassword"
+            raise ValueError(message)
+        return value
+
 
 class EngineEndpoint(pydantic.BaseModel):
     """An engine to ask; a configured one that does not answer is told as down."""
@@ -65,6 +77,15 @@ class EngineEndpoint(pydantic.BaseModel):
     name: str
     engine: Literal["vllm", "ollama"]
     url: str
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+            message = "must be http://host:port or https://host:port"
+            raise ValueError(message)
+        return value
 
 
 class AgentSettings(Settings):

@@ -61,9 +61,7 @@ async def run(settings: AgentSettings) -> None:
     Raises
     ------
     ConfigError
-        If the settings do not fit together.
-    OSError
-        If the HTTP address cannot be listened on.
+        If the settings do not fit together, or the HTTP address cannot be listened on.
     """
     configure(settings.log_level, settings.log_format)
     clock = SystemClock()
@@ -147,14 +145,18 @@ class Agent:
 
     async def _serve(self) -> None:
         settings = self._settings
-        port = await self._server.start(settings.listen_host, settings.listen_port)
+        host, number = settings.listen_host, settings.listen_port
+        try:
+            port = await self._server.start(host, number)
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {host}:{number}: {error.strerror}") from error
         self.board.speaker = replace(self.board.speaker, status_port=port)
         log.info(
             "agent_started",
             node_id=self.board.speaker.node_id,
             boot_id=self.board.speaker.boot_id,
             interval_seconds=settings.interval_seconds,
-            host=settings.listen_host,
+            host=host,
             port=port,
             publish=self._vitals.transport,
         )

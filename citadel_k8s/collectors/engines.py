@@ -5,6 +5,7 @@ it may answer. An engine that cannot be read has unknown models, which is not th
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -179,7 +180,12 @@ def parse_vllm_requests(text: bytes) -> tuple[float | None, float | None]:
             sums[name] = sums.get(name, 0.0) + float(value)
         except ValueError:
             continue
-    return sums.get(b"running"), sums.get(b"waiting")
+    return _finite(sums.get(b"running")), _finite(sums.get(b"waiting"))
+
+
+def _finite(value: float | None) -> float | None:
+    # JSON has no word for infinity; a report that held one could not be sent.
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _entries(document: dict[str, Any], key: str) -> list[dict[str, Any]]:

@@ -79,7 +79,9 @@ class RedisPublisher:
                 max_connections=2,
                 **login,
             )
-        except (ValueError, TypeError) as error:
+            # An option that no connection knows must not wait for the first heartbeat.
+            self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError, RedisError) as error:
             raise ConfigError(f"redisUrl {masked(url)}: {error}") from error
 
     async def publish(self, message: StatusMessage) -> None:

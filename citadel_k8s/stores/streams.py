@@ -189,7 +189,9 @@ def _stream_info(answer: Any) -> dict[str, Any]:
 def _pool(url: str, username: str | None, password: str | None) -> redis_asyncio.ConnectionPool:
     try:
         pool: redis_asyncio.ConnectionPool = redis_asyncio.ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
-    except ValueError as error:
+        # An option that no connection knows must not wait for the first read.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, exceptions.RedisError) as error:
         # The URL is not quoted: a password may be in it.
         raise ConfigError(f"the Redis URL cannot be used: {error}") from error
     # After the URL and not before it: these are not for a query string to change.

@@ -224,7 +224,9 @@ async def test_a_server_that_answers_nonsense_is_a_publish_error():
         await publisher.close()
 
 
-@pytest.mark.parametrize("url", ["redis://host:port", "http://host", "redis://h/?db=x"])
+@pytest.mark.parametrize(
+    "url", ["redis://host:port", "http://host", "redis://h/?db=x", "redis://h/?unheard_of=1"]
+)
 def test_a_url_that_cannot_be_understood_is_refused_without_telling_its_secret(url: str):
     with pytest.raises(ConfigError):
         RedisPublisher(url)

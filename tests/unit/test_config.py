@@ -105,6 +105,10 @@ def test_known_kinds_of_redis_addresses_are_taken(url: str) -> None:
         ("streamMaxLength", 0),
         ("engines", [{"name": "x", "engine": "unheard-of", "url": "http://h"}]),
         ("engines", [{"name": "x"}]),
+        ("engines", [{"name": "x", "engine": "vllm", "url": "localhost:8000"}]),
+        ("engines", [{"name": "x", "engine": "vllm", "url": "//host"}]),
+        ("engines", [{"name": "x", "engine": "vllm", "url": "http://h:99999"}]),
+        ("engines", [{"name": "x", "engine": "vllm", "url": "http://[::1"}]),
         ("redisPassword", 12345),
     ],
 )
@@ -165,6 +169,13 @@ def test_a_password_shows_neither_in_the_settings_nor_in_an_error() -> None:
     with pytest.raises(ConfigError) as caught:
         load(AgentSettings, env=env | {"CITADEL__REDIS_URL": "wrong://:hunter2@h"})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["hun/ter2", "12/hunter2", "hun?ter2", "hun#ter2", "p@hun/ter2"])
+def test_a_password_that_would_pass_for_a_host_is_refused_without_telling_it(secret: str) -> None:
+    with pytest.raises(ConfigError, match="percent-encoded") as caught:
+        load(AgentSettings, env={"CITADEL__REDIS_URL": f"redis://:{secret}@h:6379/0"})
+    assert "hun" not in str(caught.value)
 
 
 def test_settings_cannot_be_changed() -> None:

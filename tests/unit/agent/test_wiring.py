@@ -1,3 +1,4 @@
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,19 @@ def test_a_collector_child_loads_next_to_nothing(source: str):
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+async def test_an_address_that_is_taken_is_an_error_of_the_settings():
+    async with await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = AgentSettings(
+            node_name="n1",
+            fake_gpu="l40sx2",
+            publish="none",
+            listen_host="127.0.0.1",
+            listen_port=port,
+        )
+        clock = ManualClock()
+        agent = Agent(settings, collectors_of(settings, clock), None, clock=clock)
+        with pytest.raises(ConfigError, match="cannot listen"):
+            await agent.run(asyncio.Event())

@@ -277,3 +277,9 @@ def test_requests_are_summed_over_replicas_and_other_series_left_alone():
     )
     assert parse_vllm_requests(text) == (5.0, 10.0)
     assert parse_vllm_requests(b"") == (None, None)
+
+
+def test_a_number_that_no_report_can_hold_is_not_known():
+    text = b"vllm:num_requests_running 1e999\nvllm:num_requests_waiting 1e308\n"
+    assert parse_vllm_requests(text) == (None, 1e308)
+    assert parse_vllm_requests(text + b"vllm:num_requests_waiting 1e308\n") == (None, None)

@@ -99,7 +99,14 @@ async def test_an_answer_that_is_no_redis_is_a_stream_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:6379", f"http://u:{SECRET}@h", f"redis://:{SECRET}@h:port"]
+    "url",
+    [
+        "",
+        "localhost:6379",
+        f"http://u:{SECRET}@h",
+        f"redis://:{SECRET}@h:port",
+        f"redis://:{SECRET}@h/?unheard_of=1",
+    ],
 )
 def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
