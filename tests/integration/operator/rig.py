@@ -280,6 +280,17 @@ class Recorder:
 
         return (await until(f"{name} is {state}", found, seconds)).at
 
+    async def remade(self, name: str, delete: Awaitable[Any]) -> None:
+        """Delete an object and wait until there is another, Online, in its place."""
+        uid = (self.last(name) or {})["metadata"]["uid"]
+        await delete
+
+        def found() -> bool:
+            events = self.of(name)
+            return any(e.object["metadata"]["uid"] != uid and e.state == "Online" for e in events)
+
+        await until(f"{name} is made anew", found)
+
     async def _watch(self) -> None:
         kube = self.stack.kube
         path = "/apis/fabric.aceteam.ai/v1alpha1/fabricnodes?watch=1"

@@ -31,9 +31,7 @@ async def has_no_definitions(scene: Scene) -> Saw:
     await scene.recorder.reached("first", "Online")
     await scene.operator.ready()
     # Only a watch tells that an object is gone.
-    await scene.kubectl("delete", "fnode", "first")
-    again = CLOCK.monotonic()
-    await scene.recorder.reached("first", "Online", again)
+    await scene.recorder.remade("first", scene.kubectl("delete", "fnode", "first"))
     return seen
 
 
@@ -43,23 +41,23 @@ async def loses_definitions(scene: Scene) -> Saw:
     await scene.kubectl("delete", name)
     await asyncio.sleep(2)
     before = len(scene.operator.lines())
-    await install(scene.stack, "crds")
     back = CLOCK.monotonic()
+    await install(scene.stack, "crds")
     await scene.recorder.reached("first", "Online", back)
     await scene.recorder.reached("second", "Online", back)
     await scene.operator.ready()
-    await scene.kubectl("delete", "fnode", "second")
-    again = CLOCK.monotonic()
-    await scene.recorder.reached("second", "Online", again)
+    await scene.recorder.remade("second", scene.kubectl("delete", "fnode", "second"))
     return Saw(lines=scene.operator.lines()[:before])
 
 
 async def loses_the_api(scene: Scene) -> Saw:
-    """A node dies while the API server is away."""
+    """A node dies while the API server hangs first, and is gone then."""
     victim = scene.nodes.add("third")
     await scene.recorder.reached("third", "Online")
-    await scene.stack.kube.stop()
+    await scene.stack.kube.pause()
     died = victim.fall_silent()
+    await asyncio.sleep(T_FAILURE / 2)
+    await scene.stack.kube.stop()
 
     async def is_known() -> bool:
         return await scene.operator.verdict("third") == "Offline"

@@ -119,9 +119,7 @@ async def deleted(scene: Scene) -> Saw:
     died = dead.fall_silent()
     await scene.recorder.reached("dropped", "Offline", died)
     before = scene.recorder.last("kept")
-    await scene.kubectl("delete", "fnode", "kept", "dropped")
-    moment = CLOCK.monotonic()
-    await scene.recorder.reached("kept", "Online", moment - 0.5)
+    await scene.recorder.remade("kept", scene.kubectl("delete", "fnode", "kept", "dropped"))
     await asyncio.sleep(3)
     return Saw(
         before=before, after=scene.recorder.last("kept"), dropped=scene.recorder.last("dropped"),
