@@ -153,7 +153,7 @@ class _Operator:
             self._untold[record.node_id] = before
             return
         live = record.live
-        self.metrics.transitions.labels(state=live.state, reason=live.reason).inc()
+        self.metrics.moved(live.state, live.reason)
         _log.info(
             "transition",
             node=record.node_id,

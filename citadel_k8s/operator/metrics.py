@@ -2,6 +2,7 @@
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -12,11 +13,19 @@ from typing_extensions import override
 from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.operator.records import NodeRecord
 
+REASONS_MAX: Final = 64
+"""Reasons counted apart, a few times as many as there are: nodes name some of them themselves,
+and a node that names a new one each time must not fill the memory."""
+
+OTHER: Final = "Other"
+"""What the reasons beyond that are counted as."""
+
 
 class OperatorMetrics:
     """All counters and gauges, on a registry of their own."""
 
     def __init__(self) -> None:
+        self._reasons: set[str] = set()
         registry = CollectorRegistry()
         self.registry = registry
         self.entries = Counter(
@@ -70,6 +79,13 @@ class OperatorMetrics:
             "Time until the API server answered a write.",
             registry=registry,
         )
+
+    def moved(self, state: NodeState, reason: str) -> None:
+        """Count a change of state."""
+        if len(self._reasons) < REASONS_MAX:
+            self._reasons.add(reason)
+        known = reason if reason in self._reasons else OTHER
+        self.transitions.labels(state=state, reason=known).inc()
 
     def watch(self, nodes: Mapping[str, NodeRecord]) -> None:
         """Count the nodes by state at each scrape."""

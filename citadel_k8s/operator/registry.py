@@ -130,11 +130,13 @@ class Registry:
             node_id = keys.check_node_id(observed.node_id)
         except WireError:
             return
+        if observed.name != keys.object_name(node_id):
+            return  # made by hand: whichever a LIST gave first would leave the other as it stands
         record = self.nodes.get(node_id)
         if record is None:
             record = self._restored(node_id, observed, now)
-        elif record.name != observed.name or _outdated(observed, record.observed):
-            return  # a second object for the same node, or news that came late
+        elif _outdated(observed, record.observed):
+            return  # news that came late
         record.observed = observed
         record.kept_spec = observed.kept_spec
         policy = policy_of(observed, self.policy).paced(record.interval)

@@ -163,6 +163,14 @@ def test_old_news_of_an_object_does_not_replace_newer():
     assert record.observed.status_document()["state"] == "Offline"
 
 
+def test_an_object_under_another_name_does_not_get_between_a_node_and_its_own():
+    world = World()
+    metadata = {"name": "aaa", "uid": "u", "resourceVersion": "1"}
+    world.registry.observe({"metadata": metadata, "spec": {"nodeId": "gpu-1"}, "status": {}})
+    world.restore(state="Online")
+    assert world.registry.nodes["gpu-1"].observed.name == "gpu-1"
+
+
 def test_a_second_object_for_the_same_node_is_not_taken():
     world = World()
     world.registry.observe(raw())
