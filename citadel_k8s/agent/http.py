@@ -15,7 +15,8 @@ from citadel_k8s.models.codec import encode
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics
 
 STATUS_CACHE_SECONDS: Final = 1.0
-"""How long one rendered status is given to everybody, in seconds."""
+"""How long one rendered status is given to everybody, in seconds; also how long a fresh one stays
+fresh."""
 
 FRESH_WAIT: Final = 3.0
 """Seconds that ``?fresh=1`` waits for the sources; then it tells what is known. Whoever asks for
@@ -53,6 +54,7 @@ class StatusServer:
         self._refresh = refresh
         self._cached: bytes = b""
         self._cached_until = 0.0
+        self._fresh_until = 0.0
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,
@@ -90,11 +92,18 @@ class StatusServer:
 
     async def _status(self, request: web.Request) -> web.Response:
         if request.query.get("fresh") in {"1", "true"}:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FRESH_WAIT):
-                    await self._refresh()
-            self._cached_until = 0.0
+            await self._freshen()
         return web.Response(body=self._status_body(), content_type="application/json")
+
+    async def _freshen(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._fresh_until:
+            return  # whoever asks without end must not keep a driver busy
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FRESH_WAIT):
+                await self._refresh()
+        self._fresh_until = loop.time() + STATUS_CACHE_SECONDS
+        self._cached_until = 0.0
 
     def _status_body(self) -> bytes:
         now = asyncio.get_running_loop().time()

@@ -178,7 +178,14 @@ def _adopt_standard_logging(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )
     )
+    handler.addFilter(_about_us)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     # Libraries talk much; their own news begin at warning unless everything is asked for.
     root.setLevel(threshold if threshold <= logging.DEBUG else max(threshold, logging.WARNING))
+
+
+def _about_us(record: logging.LogRecord) -> bool:
+    """Say whether a line is worth it: not the traceback of each nonsense sent to an open port."""
+    error = record.exc_info[1] if record.exc_info else None
+    return record.name != "aiohttp.server" or type(error).__module__ != "aiohttp.http_exceptions"

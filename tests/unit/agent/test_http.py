@@ -92,6 +92,12 @@ async def test_status_is_read_anew_when_that_is_asked_for(site: Site):
     assert message["status"]["gpu"][0]["memory_used_mb"] == 100
 
 
+async def test_who_asks_for_a_fresh_status_without_end_gets_one_reading_a_second(site: Site):
+    for _ in range(20):
+        await get(site, "/status?fresh=1")
+    assert site.refreshed == 1
+
+
 async def test_a_source_that_hangs_does_not_hold_a_fresh_status_for_ever(site: Site):
     site.learn()
     site.hang = True

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import structlog
+from aiohttp.http_exceptions import LineTooLong
 
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.telemetry.log import Repeat, RepeatLog, Suppressor, configure, get_logger
@@ -58,6 +59,17 @@ def test_an_exception_stays_on_the_one_line(capsys: pytest.CaptureFixture[str]):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "ValueError" in json.loads(err)["exception"]
+
+
+def test_nonsense_sent_to_an_open_port_is_not_told_and_a_defect_is(
+    capsys: pytest.CaptureFixture[str],
+):
+    configure("info", "json")
+    server = logging.getLogger("aiohttp.server")
+    for error in (LineTooLong(b"x", 8190), KeyError("defect")):
+        server.error("Error handling request", exc_info=error)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "KeyError" in json.loads(line)["exception"]
 
 
 def test_the_first_failure_is_told_then_one_in_a_quarter_of_an_hour_then_the_recovery():
