@@ -20,8 +20,16 @@ _ATTEMPT: Final = re.compile(
 )
 _QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
-_REQUESTS: Final = ("watching", "fetching", "scanning")
-"""Modules of ``kopf._cogs.clients`` that tell of attempts; that one succeeded is a debug line."""
+_REQUESTS: Final = (
+    "kopf._cogs.clients.watching",
+    "kopf._cogs.clients.fetching",
+    "kopf._core.reactor.observation",
+)
+"""Loggers that tell of attempts; that one succeeded is a debug line."""
+
+_TROUBLE_TTL: Final = 60.0
+"""Seconds after which a failure that was not repeated is over: attempts are 8 s apart, and each
+may take 30 s."""
 
 _EXPECTED: Final = ("Running the operator", "OS signals are ignored", "Unresolved resources")
 """Starts of lines that say what is so on purpose, or what `Watcher` tells itself."""
@@ -31,20 +39,22 @@ _TEXT_MAX: Final = 300
 
 
 class KopfLog(logging.Handler):
-    """Takes the lines of kopf's loggers and tells what is worth telling. Lives in kopf's thread.
-
-    Attributes
-    ----------
-    trouble
-        What goes wrong with the watches now; None if nothing does.
-    """
+    """Takes the lines of kopf's loggers and tells what is worth telling. Lives in kopf's thread."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(logging.DEBUG)
-        self.trouble: str | None = None
+        self._clock = clock
+        self._trouble: str | None = None
+        self._failed_at = 0.0
         self._logger = get_logger("operator.kopf")
         self._failing: dict[str, str] = {}
         self._repeats = RepeatLog(self._logger, "watch_failing", clock=clock)
+
+    @property
+    def trouble(self) -> str | None:
+        """What goes wrong with the watches now; None if nothing does."""
+        over = self._clock.monotonic() - self._failed_at > _TROUBLE_TTL
+        return None if over else self._trouble
 
     def install(self) -> None:
         """Be the only one who hears kopf, from warnings on; of requests, all."""
@@ -53,12 +63,12 @@ class KopfLog(logging.Handler):
         top.propagate = False
         top.setLevel(logging.WARNING)
         for name in _REQUESTS:
-            logging.getLogger(f"kopf._cogs.clients.{name}").setLevel(logging.DEBUG)
+            logging.getLogger(name).setLevel(logging.DEBUG)
 
     def reset(self) -> None:
         """Forget the troubles of a kopf that has ended."""
         self._failing.clear()
-        self.trouble = None
+        self._trouble = None
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
@@ -72,12 +82,13 @@ class KopfLog(logging.Handler):
             self._logger.warning("kopf", source=record.name, message=text[:_TEXT_MAX])
 
     def _failed(self, asked: str, error: str) -> None:
-        self._failing[asked] = self.trouble = f"{asked}: {_short(error)}"
-        self._repeats.failed(error=self.trouble)
+        self._failing[asked] = self._trouble = f"{asked}: {_short(error)}"
+        self._failed_at = self._clock.monotonic()
+        self._repeats.failed(error=self._trouble)
 
     def _succeeded(self, asked: str) -> None:
         self._failing.pop(asked, None)
-        self.trouble = next(iter(self._failing.values()), None)
+        self._trouble = next(iter(self._failing.values()), None)
         if not self._failing:
             self._repeats.recovered()
 

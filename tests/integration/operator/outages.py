@@ -112,9 +112,11 @@ async def misses_a_death(scene: Scene) -> Saw:
     died = victim.fall_silent()
     await asyncio.sleep(INTERVAL)
     await scene.operator.start()
+    await until("it has caught up", lambda: scene.operator.lines("caught_up"))
+    up = CLOCK.monotonic() - died
     offline = await scene.recorder.reached(victim.node.node_id, "Offline", died)
     others = scene.recorder.all_in(scene.speakers[1:], "Online")
-    return Saw(seconds=offline - died, others=others)
+    return Saw(seconds=offline - died, up=up, others=others)
 
 
 async def is_stopped_amid_an_outage(scene: Scene) -> Saw:

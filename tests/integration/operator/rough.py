@@ -5,6 +5,7 @@ import asyncio
 from tests.integration.operator.lives import Life, Saw, Scene
 from tests.integration.operator.rig import (
     CLOCK,
+    T_FAILURE,
     Operator,
     install,
     until,

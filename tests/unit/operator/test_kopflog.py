@@ -68,3 +68,11 @@ def test_a_kopf_that_ended_leaves_no_trouble_behind(lines, handler):
     fail(handler, 1)
     handler.reset()
     assert handler.trouble is None
+
+
+def test_a_failure_that_is_not_repeated_does_not_count_for_ever(lines):
+    clock = ManualClock()
+    handler = KopfLog(clock)
+    fail(handler, 1)
+    clock.advance(61)
+    assert handler.trouble is None
