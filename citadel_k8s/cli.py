@@ -187,7 +187,10 @@ def demo(
     from citadel_k8s.local.show import run_check, run_live  # noqa: PLC0415
 
     options = Options(nodes=nodes)
-    asyncio.run(run_check(options) if check else run_live(options))
+    try:
+        asyncio.run(run_check(options) if check else run_live(options))
+    except asyncio.CancelledError:
+        raise typer.Exit(143) from None  # ended by SIGTERM, and all of it with it
 
 
 @app.command()

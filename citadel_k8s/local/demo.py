@@ -167,6 +167,11 @@ class Demo:
         """Give the end of the operator's log, for an error message."""
         return self._operator.tail() if self._operator else ""
 
+    @property
+    def _parts(self) -> Path:
+        """Folder of what the parts write: their reapers delete it if this process is killed."""
+        return self.stack.folder / "parts"
+
     async def _start(self) -> None:
         began = self.clock.monotonic()
         self._stack = await self._exit.enter_async_context(Stack(report=self.report))
@@ -190,8 +195,9 @@ class Demo:
             self.nodes.append(DemoNode(f"gpu-node-{number + 1}", fake))
 
     async def _start_operator(self) -> None:
+        self._parts.mkdir(mode=0o700, exist_ok=True)
         kubeconfig = await self.stack.kube.write_kubeconfig(
-            self.stack.folder / "operator.kubeconfig", "citadel", "citadel-operator"
+            self._parts / "operator.kubeconfig", "citadel", "citadel-operator"
         )
         words = ["operator", "--kubeconfig", str(kubeconfig), "--interval", f"{INTERVAL:g}"]
         words += ["--missed", str(MISSED), "--skew", f"{SKEW:g}"]
@@ -207,7 +213,7 @@ class Demo:
         argv += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
         # The URL carries a password: an environment is not shown to other users, a command is.
         env = {**os.environ, "CITADEL__REDIS_URL": self.stack.redis_url}
-        return await spawn(argv, self.stack.folder / "logs" / f"{name}.log", env=env)
+        return await spawn(argv, self._parts / f"{name}.log", env=env, remove=self._parts)
 
     async def _stop_charges(self) -> None:
         charges = [self._operator, *(node.charge for node in self.nodes)]

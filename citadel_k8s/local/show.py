@@ -32,7 +32,7 @@ async def run_check(options: Options) -> None:
         What did not come to pass.
     """
     report = _reporter(Console(stderr=True))
-    _cancel_on_sigterm()
+    _cancel_on_signals()
     async with Demo(options, report) as demo:
         await check(demo, report, lambda text: print(f"\n{text}\n", flush=True))  # noqa: T201
     report("demo --check passed")
@@ -41,7 +41,7 @@ async def run_check(options: Options) -> None:
 async def run_live(options: Options) -> None:
     """Run the demo until ``q`` or Ctrl-C."""
     console = Console()
-    _cancel_on_sigterm()
+    _cancel_on_signals()
     try:
         async with Demo(options, _reporter(console)) as demo, asyncio.TaskGroup() as group:
             console.print(
@@ -132,10 +132,11 @@ def _keys() -> "Generator[asyncio.Queue[str]]":
         termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
-def _cancel_on_sigterm() -> None:
-    # SIGINT does the same by asyncio's own doing.
+def _cancel_on_signals() -> None:
+    # SIGINT does the same by asyncio's own doing; SIGHUP is a terminal that was closed.
     if task := asyncio.current_task():
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _reporter(console: Console) -> Callable[[str], None]:
