@@ -50,7 +50,8 @@ unit: venv ## pure, virtual-time and contract tests; ARGS goes to pytest
 	@$(BIN)/pytest -q -n auto tests/unit tests/aio tests/contract $(ARGS)
 
 integration: venv ## tests against real Valkey and kube-apiserver; ARGS goes to pytest
-	@$(BIN)/pytest -q tests/integration $(ARGS)
+	@$(BIN)/python -m citadel_k8s.local.binaries
+	@$(BIN)/pytest -q -n 3 --dist loadgroup tests/integration $(ARGS)
 
 demo-check: venv ## the demo as a test
 	@$(BIN)/citadel-k8s demo --check
