@@ -128,6 +128,7 @@ class Projector:
     _failures: dict[str, int] = field(default_factory=dict[str, int])
     _buckets: dict[bool, Bucket] = field(default_factory=dict[bool, Bucket])
     _hold_until: float = 0.0
+    _troubles: int = 0
     _repeats: RepeatLog = field(init=False)
 
     def __post_init__(self) -> None:
@@ -222,6 +223,7 @@ class Projector:
             self._refused(node_id, KubeError(-1, repr(error)), error)
         else:
             self._failures.pop(node_id, None)
+            self._troubles = 0
             self.trouble = None
             self._repeats.recovered()
         finally:
@@ -267,15 +269,20 @@ class Projector:
             return
         failures = self._failures.get(node_id, 0) + 1
         self._failures[node_id] = failures
-        delay = min(BACKOFF_MAX, BACKOFF_MIN * 2 ** min(failures - 1, 10))
-        delay *= 1 + self.jitter()
+        delay = self._backoff(failures)
         if error.retry_after is not None or error.status in SERVER_TROUBLE:
-            # It is the server, not this object: everybody waits, and longer each time.
-            delay = max(error.retry_after or 0.0, min(delay, HOLD_MAX))
-            self._hold_until = now + delay
+            # It is the server: everybody waits, and longer as long as nothing succeeds. Where
+            # others succeed in between it is this object after all, as when a webhook fails on it.
+            self._troubles += 1
+            hold = max(error.retry_after or 0.0, min(HOLD_MAX, self._backoff(self._troubles)))
+            delay = hold if self._troubles > 1 else max(delay, hold)
+            self._hold_until = now + hold
             self.trouble = str(error)
         self.registry.checks.set(node_id, now + delay)
         self._repeats.failed(node=node_id, error=str(error), exc_info=cause)
+
+    def _backoff(self, failures: int) -> float:
+        return min(BACKOFF_MAX, BACKOFF_MIN * 2.0 ** min(failures - 1, 10)) * (1 + self.jitter())
 
     def _body(self, record: NodeRecord) -> dict[str, Any]:
         kube_node = self.registry.kube_nodes.get(record.node_id)

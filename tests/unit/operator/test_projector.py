@@ -232,3 +232,20 @@ async def test_a_node_of_which_nothing_can_be_made_does_not_stop_the_others(sett
     await setting.pass_time(60, node_id="gpu-2")
     assert setting.status("gpu-2")["state"] == "Online"
     assert setting.projector.due() == []
+
+
+async def test_one_object_that_the_server_fails_on_does_not_hold_up_the_others(setting):
+    for number in range(100):
+        setting.world.beat(f"n{number:03}")
+    ask = setting.kube._ask
+
+    def fail_on_one(what: str, name: str) -> None:
+        ask(what, name)
+        if name == "n000":
+            raise KubeError(500, "failed calling webhook")
+
+    setting.kube._ask = fail_on_one
+    for _ in range(20):
+        setting.world.clock.advance(0.5)
+        await setting.write()
+    assert len(setting.kube.objects) == 99
