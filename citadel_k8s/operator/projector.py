@@ -2,8 +2,9 @@
 
 import asyncio
 import heapq
+import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -209,7 +210,14 @@ class Projector:
     def _kind(self, record: NodeRecord) -> WriteKind:
         if record.observed is None or self._owner_missing(record):
             return WriteKind.STATE
-        return kind_of(self.desired(record), record.observed.status_document())
+        desired = self.desired(record)
+        kind = kind_of(desired, record.observed.status_document())
+        if kind is not WriteKind.REFRESH and record.settled == _settlement(
+            desired, record.observed
+        ):
+            # The server took it and kept less, as under a definition that lacks a field.
+            return WriteKind.REFRESH
+        return kind
 
     async def _write(self, node_id: str) -> None:
         record = self.registry.nodes.get(node_id)
@@ -248,6 +256,7 @@ class Projector:
         await self._send(kind.name.lower(), request)
         now = self.clock.monotonic()
         record.written = Written(at=now)
+        record.settled = _settlement(self.desired(record), record.observed)
         self.registry.checks.set(record.node_id, now)
 
     async def _send(self, kind: str, request: Awaitable[dict[str, Any]]) -> None:
@@ -309,6 +318,12 @@ class Projector:
         kube_node = self.registry.kube_nodes.get(record.node_id)
         observed = record.observed
         return bool(kube_node and observed and observed.owner_uid != kube_node.uid)
+
+
+def _settlement(desired: Mapping[str, Any], observed: ObservedObject | None) -> int:
+    """Give one number for what is wanted and what is kept of it, but for the date."""
+    wanted = {key: value for key, value in desired.items() if key != "confirmedTime"}
+    return hash((json.dumps(wanted), observed.status_json if observed else b""))
 
 
 def _worth_writing(record: NodeRecord) -> bool:

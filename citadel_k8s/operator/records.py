@@ -83,6 +83,7 @@ class NodeRecord:
     observed: ObservedObject | None = None
     kept_spec: dict[str, Any] = field(default_factory=dict[str, Any])
     written: Written = field(default_factory=Written)
+    settled: int | None = None
 
 
 def policy_of(observed: ObservedObject | None, default: Policy) -> Policy:

@@ -249,3 +249,21 @@ async def test_one_object_that_the_server_fails_on_does_not_hold_up_the_others(s
         setting.world.clock.advance(0.5)
         await setting.write()
     assert len(setting.kube.objects) == 99
+
+
+async def test_what_the_server_does_not_keep_is_not_written_again_and_again(setting):
+    touch = setting.kube._touch
+
+    def prune(name: str):
+        setting.kube.objects[name]["status"].pop("moreGpus", None)
+        return touch(name)
+
+    setting.kube._touch = prune
+    gpus = [gpu(index) for index in range(64)]
+    setting.world.beat(gpu=gpus)
+    await setting.write()
+    await setting.pass_time(290, gpu=gpus)
+    assert setting.kube.requests == [("create", "gpu-1"), ("status", "gpu-1")]
+    gpus[0] = gpu(0, health="failed", reason="GpuLost")
+    await setting.pass_time(10, gpu=gpus)
+    assert setting.status()["state"] == "Degraded"
