@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -17,8 +15,8 @@ from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.clients.kube import KubeClient
 from citadel_k8s.domain.liveness import Policy
 from citadel_k8s.errors import CitadelError
-from citadel_k8s.local.charge import Charge, spawn
-from citadel_k8s.local.demo import documents
+from citadel_k8s.local.charge import Charge
+from citadel_k8s.local.parts import Parts
 from citadel_k8s.local.simulate import Fleet
 from citadel_k8s.local.stack import Stack
 from citadel_k8s.stores.streams import RedisStatusStream
@@ -36,6 +34,7 @@ class Rig:
     changing: bool = True
     stack: Stack = field(init=False)
     api: KubeClient = field(init=False)
+    parts: Parts = field(init=False)
     stream: RedisStatusStream = field(init=False)
     fleet: Fleet = field(init=False)
     operator: Charge = field(init=False)
@@ -65,7 +64,8 @@ class Rig:
         self.stack = await self._exit.enter_async_context(Stack())
         self.api = await KubeClient.connect(self.stack.kubeconfig)
         self._exit.push_async_callback(self.api.close)
-        await self.api.apply(documents("crds", "namespace.yaml", "rbac.yaml"))
+        self.parts = Parts(self.stack, self.policy)
+        await self.parts.install(self.api)
         self.stream = RedisStatusStream(self.stack.redis_url)
         self._exit.push_async_callback(self.stream.close)
         self._exit.push_async_callback(self._stop_charges)
@@ -84,18 +84,11 @@ class Rig:
 
     async def start_operator(self) -> None:
         """Start the operator with the rights that it has in a cluster."""
-        kubeconfig = await self.stack.kube.write_kubeconfig(
-            self.stack.folder / "operator.kubeconfig", "citadel", "citadel-operator"
-        )
-        policy = self.policy
-        words = ["operator", "--kubeconfig", str(kubeconfig), "--interval", f"{policy.interval:g}"]
-        words += ["--missed", str(policy.missed), "--skew", f"{policy.skew:g}"]
-        self.operator = await self._spawn("operator", words)
+        self.operator = await self.parts.operator()
 
     async def start_agent(self, name: str) -> None:
         """Start a real agent with pretended GPUs."""
-        words = ["agent", "--node-name", name, "--interval", f"{self.policy.interval:g}"]
-        self.agents[name] = await self._spawn(name, [*words, "--fake-gpu", "h100x8"])
+        self.agents[name] = await self.parts.agent(name, "h100x8")
 
     async def restart_operator(self) -> None:
         """Kill the operator and start it again."""
@@ -130,12 +123,6 @@ class Rig:
         log = self.operator.log_path.read_text()
         ports = re.findall(r'"addresses": \[\["127\.0\.0\.1", (\d+)\]\]', log)
         return int(ports[-1])
-
-    async def _spawn(self, name: str, words: list[str]) -> Charge:
-        argv = [sys.executable, "-m", "citadel_k8s", *words]
-        argv += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
-        env = {**os.environ, "CITADEL__REDIS_URL": self.stack.redis_url}
-        return await spawn(argv, self.stack.folder / "logs" / f"{name}.log", env=env)
 
     async def _stop_charges(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -3,9 +3,8 @@
 import asyncio
 from typing import Final
 
-from citadel_k8s.domain.liveness import Policy
 from citadel_k8s.errors import StackError
-from citadel_k8s.local.demo import INTERVAL, MISSED, SKEW, Demo, DemoNode, Report, objects_of
+from citadel_k8s.local.demo import POLICY, Demo, DemoNode, Report, objects_of
 
 ONLINE_TIMEOUT: Final = 60.0
 """Seconds until all nodes must be Online: six Python processes on two busy cores take about 10."""
@@ -33,21 +32,20 @@ async def check(demo: Demo, report: Report, show: Report) -> None:
     StackError
         What did not come to pass.
     """
-    policy = Policy(INTERVAL, MISSED, SKEW)
     victim = demo.nodes[-1]
     names = sorted(objects_of(demo))
     await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT)
     report(f"all {len(names)} nodes are Online")
     show(await demo.kubectl("get", "fabricnodes"))
 
-    report(f"kill -9 the agent of {victim.name}; it has {policy.timeout:g} s to be missed")
+    report(f"kill -9 the agent of {victim.name}; it has {POLICY.timeout:g} s to be missed")
     killed = demo.clock.monotonic()
     await demo.kill(victim)
     states = dict.fromkeys(names, "Online") | {_object(demo, victim): "Offline"}
-    await _until(demo, states, policy.timeout + SLACK)
+    await _until(demo, states, POLICY.timeout + SLACK)
     took = demo.clock.monotonic() - killed
     report(f"{victim.name} is Offline after {took:.1f} s")
-    if took < policy.timeout - INTERVAL - POLL:
+    if took < POLICY.timeout - POLICY.interval - POLL:
         raise StackError(f"Offline after {took:.1f} s: sooner than a silence can be told")
     show(await demo.kubectl("get", "fabricnodes"))
 

@@ -6,40 +6,29 @@ agent for this machine and some more with pretended GPUs and models.
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-
-import yaml
 
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.clients.kube import KubeClient
 from citadel_k8s.domain.keys import node_id_from_name, object_name
+from citadel_k8s.domain.liveness import Policy
 from citadel_k8s.errors import StackError
-from citadel_k8s.local.charge import Charge, spawn
+from citadel_k8s.local.charge import Charge
+from citadel_k8s.local.parts import Parts
 from citadel_k8s.local.stack import Stack
 
-INTERVAL: Final = 10.0
-"""Seconds between heartbeats in the demo: the fast profile, so that a failure shows in 35 s."""
-
-MISSED: Final = 3
-"""Heartbeats that may be missed in the demo."""
-
-SKEW: Final = 5.0
-"""Seconds added in the demo for delays; everything runs on one machine."""
+POLICY: Final = Policy(interval=10, missed=3, skew=5)
+"""The fast profile, so that a failure shows within 35 s; everything runs on one machine."""
 
 FAKE_GPUS: Final = ("h100x8", "a100x4", "l40sx2", "h100x8", "rtx4090x2")
 """What the simulated nodes pretend to have, in turn."""
 
 START_TIMEOUT: Final = 30.0
 """Seconds in which a part must be up; the slowest takes about three."""
-
-ROOT: Final = Path(__file__).parents[2]
-"""Folder of the checkout, with ``manifests/``."""
 
 Report = Callable[[str], None]
 
@@ -101,6 +90,11 @@ class Demo:
             raise StackError("the demo does not run")
         return self._api
 
+    @property
+    def parts(self) -> Parts:
+        """Where operators and agents come from."""
+        return Parts(self.stack, POLICY)
+
     async def __aenter__(self) -> Self:
         try:
             await self._start()
@@ -126,7 +120,7 @@ class Demo:
     async def revive(self, node: DemoNode) -> None:
         """Start a node's agent again."""
         if not node.running:
-            node.charge = await self._spawn_agent(node)
+            node.charge = await self.parts.agent(node.name, node.fake_gpu)
 
     async def objects(self) -> list[dict[str, Any]]:
         """Give the FabricNodes as the API server has them."""
@@ -167,18 +161,13 @@ class Demo:
         """Give the end of the operator's log, for an error message."""
         return self._operator.tail() if self._operator else ""
 
-    @property
-    def _parts(self) -> Path:
-        """Folder of what the parts write: their reapers delete it if this process is killed."""
-        return self.stack.folder / "parts"
-
     async def _start(self) -> None:
         began = self.clock.monotonic()
         self._stack = await self._exit.enter_async_context(Stack(report=self.report))
         self._api = await KubeClient.connect(self._stack.kubeconfig)
         self._exit.push_async_callback(self._api.close)
         self._exit.push_async_callback(self._stop_charges)
-        await self._api.apply(documents("crds", "namespace.yaml", "rbac.yaml"))
+        await self.parts.install(self._api)
         self._name_nodes()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_operator(), name="start operator")
@@ -195,25 +184,7 @@ class Demo:
             self.nodes.append(DemoNode(f"gpu-node-{number + 1}", fake))
 
     async def _start_operator(self) -> None:
-        self._parts.mkdir(mode=0o700, exist_ok=True)
-        kubeconfig = await self.stack.kube.write_kubeconfig(
-            self._parts / "operator.kubeconfig", "citadel", "citadel-operator"
-        )
-        words = ["operator", "--kubeconfig", str(kubeconfig), "--interval", f"{INTERVAL:g}"]
-        words += ["--missed", str(MISSED), "--skew", f"{SKEW:g}"]
-        self._operator = await self._spawn("operator", words)
-
-    async def _spawn_agent(self, node: DemoNode) -> Charge:
-        words = ["agent", "--node-name", node.name, "--interval", f"{INTERVAL:g}"]
-        words += ["--fake-gpu", node.fake_gpu] if node.fake_gpu else []
-        return await self._spawn(node.name, words)
-
-    async def _spawn(self, name: str, words: list[str]) -> Charge:
-        argv = [sys.executable, "-m", "citadel_k8s", *words]
-        argv += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
-        # The URL carries a password: an environment is not shown to other users, a command is.
-        env = {**os.environ, "CITADEL__REDIS_URL": self.stack.redis_url}
-        return await spawn(argv, self._parts / f"{name}.log", env=env, remove=self._parts)
+        self._operator = await self.parts.operator()
 
     async def _stop_charges(self) -> None:
         charges = [self._operator, *(node.charge for node in self.nodes)]
@@ -226,13 +197,3 @@ class Demo:
 def objects_of(demo: Demo) -> dict[str, DemoNode]:
     """Give the demo's nodes by the names of their objects."""
     return {object_name(node.name): node for node in demo.nodes}
-
-
-def documents(*names: str) -> list[dict[str, Any]]:
-    """Give the documents of some files and folders below ``manifests/``."""
-    folder = ROOT / "manifests"
-    files: list[Path] = []
-    for name in names:
-        path = folder / name
-        files += sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-    return [d for file in files for d in yaml.safe_load_all(file.read_text()) if d]

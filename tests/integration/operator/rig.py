@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from citadel_k8s.aio.clock import SystemClock
@@ -20,6 +19,7 @@ from citadel_k8s.clients.kube import KubeClient
 from citadel_k8s.errors import StreamError
 from citadel_k8s.local.charge import Charge, spawn
 from citadel_k8s.local.kube import Kube
+from citadel_k8s.local.parts import documents
 from citadel_k8s.local.simulate import SimulatedNode
 from citadel_k8s.local.stack import Stack
 from citadel_k8s.models.codec import encode
@@ -27,7 +27,6 @@ from citadel_k8s.models.wire import Goodbye, StatusMessage
 from citadel_k8s.stores.streams import RedisStatusStream
 
 CLOCK = SystemClock()
-MANIFESTS = Path(__file__).parents[3] / "manifests"
 
 INTERVAL = 5.0
 T_FAILURE = 11.0
@@ -35,13 +34,6 @@ T_FAILURE = 11.0
 
 START = 30.0
 """Seconds for what takes two on an idle machine: a Python process starts among others."""
-
-
-def documents(*names: str) -> list[dict[str, Any]]:
-    """Give the objects of some manifests; a folder stands for its files."""
-    paths = [MANIFESTS / name for name in names]
-    files = [file for p in paths for file in (sorted(p.glob("*.yaml")) if p.is_dir() else [p])]
-    return [d for file in files for d in yaml.safe_load_all(file.read_text())]
 
 
 async def until(
