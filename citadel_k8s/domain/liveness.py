@@ -144,11 +144,16 @@ def restored(
 
 
 def rejection(node: Liveness, beat: Beat) -> str | None:
-    """Say why a message must not count: a duplicate, a straggler or a former process."""
+    """Say why a message must not count: a duplicate, a straggler or a former process.
+
+    A former process counts again once the one after it has been silent for the whole timeout:
+    whoever still speaks then is no straggler, but the node's own agent after somebody tried out
+    a second one.
+    """
     if beat.boot_id is None:
         return None
     if beat.boot_id in node.former_boots:
-        return "FormerBoot"
+        return None if node.state is NodeState.OFFLINE else "FormerBoot"
     same = beat.boot_id == node.boot_id
     if same and beat.seq is not None and node.seq is not None and beat.seq <= node.seq:
         return "Replayed"
@@ -199,10 +204,12 @@ def deferred(node: Liveness, until: float) -> Liveness:
 
 
 def _introduced(node: Liveness, beat: Beat, at: float, policy: Policy) -> Liveness:
-    restarted = beat.boot_id is not None and beat.boot_id != node.boot_id
+    changed = beat.boot_id is not None and beat.boot_id != node.boot_id
+    restarted = changed and beat.boot_id not in node.former_boots
     former = node.former_boots
-    if restarted and node.boot_id is not None:
-        former = (*former, node.boot_id)[-FORMER_BOOTS_MAX:]
+    if changed and node.boot_id is not None:
+        others = (boot for boot in former if boot != beat.boot_id)
+        former = (*others, node.boot_id)[-FORMER_BOOTS_MAX:]
     in_a_row = node.last_beat is None or at - node.last_beat <= policy.stale_after
     return replace(
         node,

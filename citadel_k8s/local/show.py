@@ -124,7 +124,12 @@ def _keys() -> "Generator[asyncio.Queue[str]]":
     loop, number = asyncio.get_running_loop(), sys.stdin.fileno()
     before = termios.tcgetattr(number)
     tty.setcbreak(number)
-    loop.add_reader(number, lambda: pressed.put_nowait(os.read(number, 1).decode(errors="replace")))
+
+    def read() -> None:
+        # A terminal that is gone reads as an endless nothing: that is a Ctrl-D.
+        pressed.put_nowait(os.read(number, 1).decode(errors="replace") or "\x04")
+
+    loop.add_reader(number, read)
     try:
         yield pressed
     finally:

@@ -51,6 +51,10 @@ HOLD_MAX: Final = 8.0
 that is back is noticed within it, and one that is down is asked by a few."""
 
 
+RETRY_AFTER_MAX: Final = 60.0
+"""Longest wait that a server may ask for, in seconds. The API server's own priority and fairness
+asks for one; a proxy that asks for an hour would blind everybody."""
+
 NOT_FOUND: Final = 404
 """HTTP status of an object that is gone."""
 
@@ -283,7 +287,10 @@ class Projector:
             # It is the server: everybody waits, and longer as long as nothing succeeds. Where
             # others succeed in between it is this object after all, as when a webhook fails on it.
             self._troubles += 1
-            hold = max(error.retry_after or 0.0, min(HOLD_MAX, self._backoff(self._troubles)))
+            hold = max(
+                min(error.retry_after or 0.0, RETRY_AFTER_MAX),
+                min(HOLD_MAX, self._backoff(self._troubles)),
+            )
             delay = hold if self._troubles > 1 else max(delay, hold)
             self._hold_until = now + hold
             self.trouble = str(error)
