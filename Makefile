@@ -10,7 +10,7 @@ NAME ?=
 IMAGE_PYTHON ?= 3.13
 IMAGE_ARCH ?= x86_64
 
-.PHONY: help venv demo test check unit integration demo-check bench lock wheelhouse clean \
+.PHONY: help venv demo test check unit servers integration demo-check bench lock wheelhouse clean \
 	lint format types types-again floors house
 
 help: ## list the targets
@@ -23,7 +23,7 @@ demo: venv ## a small fleet and kubectl get fabricnodes; make demo ARGS=--check 
 	@$(BIN)/citadel-k8s demo $(ARGS)
 
 test: venv ## everything below, with timings: check, unit, integration, demo-check
-	@$(BIN)/python tools/parts.py check unit integration demo-check
+	@$(BIN)/python tools/parts.py check unit servers
 
 check: venv ## static checks: lint, format, types twice, floors, house rules
 	@$(MAKE) -j2 -k --output-sync=target lint format types types-again floors house
@@ -48,6 +48,10 @@ house:
 
 unit: venv ## pure, virtual-time and contract tests; ARGS goes to pytest
 	@$(BIN)/pytest -q -n auto tests/unit tests/aio tests/contract $(ARGS)
+
+servers: venv ## integration and demo-check side by side: both wait more than they work
+	@$(BIN)/python -m citadel_k8s.local.binaries
+	@$(MAKE) -j2 --output-sync=target integration demo-check
 
 integration: venv ## tests against real Valkey and kube-apiserver; ARGS goes to pytest
 	@$(BIN)/python -m citadel_k8s.local.binaries

@@ -95,7 +95,8 @@ def test_an_object_for_a_node_that_never_reports_ends_offline(steady: Life) -> N
 
 
 def test_many_objects_made_at_once_are_seen_at_once(steady: Life) -> None:
-    assert steady.saw(acts.crowded).seconds < 8
+    # Two a second, as with few and long-lived workers of the watch, would take twenty.
+    assert steady.saw(acts.crowded).seconds < 15
 
 
 def test_the_status_of_a_node_of_16_gpus_and_many_services_stays_under_4_kb(steady: Life) -> None:
