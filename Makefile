@@ -47,7 +47,7 @@ house:
 	@$(BIN)/python tools/house.py
 
 unit: venv ## pure, virtual-time and contract tests; ARGS goes to pytest
-	@$(BIN)/pytest -q -n auto tests/unit tests/aio tests/contract $(ARGS)
+	@$(BIN)/pytest -q -n $$(( $$(nproc) + 1 )) tests/unit tests/aio tests/contract $(ARGS)
 
 servers: venv ## integration and demo-check side by side: both wait more than they work
 	@$(BIN)/python -m citadel_k8s.local.binaries
