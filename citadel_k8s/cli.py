@@ -210,10 +210,8 @@ def fabric_nodes(
     kubeconfig: Annotated[Path | None, typer.Option(help="Default: as kubectl's.")] = None,
 ) -> None:
     """List the nodes with their state, GPUs and models."""
-    from rich.console import Console  # noqa: PLC0415
-
     from citadel_k8s.aio.clock import SystemClock  # noqa: PLC0415
-    from citadel_k8s.local.view import table  # noqa: PLC0415
+    from citadel_k8s.local.view import print_table, table  # noqa: PLC0415
 
     objects = asyncio.run(_objects(kubeconfig))
     if output is Output.JSON:
@@ -221,7 +219,7 @@ def fabric_nodes(
     elif not objects:
         typer.echo("No FabricNodes. Is the operator running, and does any agent report?", err=True)
     else:
-        Console().print(table(objects, SystemClock().now(), wide=output is Output.WIDE))
+        print_table(table(objects, SystemClock().now(), wide=output is Output.WIDE))
 
 
 async def _objects(kubeconfig: Path | None) -> list[dict[str, Any]]:

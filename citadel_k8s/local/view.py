@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,18 @@ _STYLES: Final = {
     "False": "yellow",
 }
 """Colour is never the only signal: the word stands beside it."""
+
+
+_WIDEST: Final = 1000
+"""Columns that a table may have; the widest with all names at their limits has about 500."""
+
+
+def print_table(view: Table) -> None:
+    """Print a table as wide as it is: like kubectl's, it is cut by nobody, a pipe least of all."""
+    console = Console()
+    wanted = console.measure(view, options=console.options.update(width=_WIDEST)).maximum
+    console.width = max(console.width, wanted)
+    console.print(view, crop=False)
 
 
 def table(objects: Iterable[Mapping[str, Any]], now: float, *, wide: bool = False) -> Table:
