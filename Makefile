@@ -10,7 +10,8 @@ NAME ?=
 IMAGE_PYTHON ?= 3.13
 IMAGE_ARCH ?= x86_64
 
-.PHONY: help venv demo test check unit servers integration demo-check bench lock wheelhouse clean \
+.PHONY: help venv demo test check unit servers integration integration-operator \
+	integration-others demo-check bench lock wheelhouse clean \
 	lint format types types-again floors house
 
 help: ## list the targets
@@ -49,13 +50,19 @@ house:
 unit: venv ## pure, virtual-time and contract tests; ARGS goes to pytest
 	@$(BIN)/pytest -q -n $$(( $$(nproc) + 1 )) tests/unit tests/aio tests/contract $(ARGS)
 
-servers: venv ## integration and demo-check side by side: both wait more than they work
+servers: venv ## integration and demo-check side by side: all wait more than they work
 	@$(BIN)/python -m citadel_k8s.local.binaries
-	@$(MAKE) -j2 --output-sync=target integration demo-check
+	@$(MAKE) -j3 --output-sync=target integration-operator integration-others demo-check
 
 integration: venv ## tests against real Valkey and kube-apiserver; ARGS goes to pytest
 	@$(BIN)/python -m citadel_k8s.local.binaries
-	@$(BIN)/pytest -q -n 3 --dist loadgroup tests/integration $(ARGS)
+	@$(MAKE) -j2 --output-sync=target integration-operator integration-others
+
+integration-operator: # in one process: three operators' lives begin once, together
+	@$(BIN)/pytest -q tests/integration/operator $(ARGS)
+
+integration-others:
+	@$(BIN)/pytest -q -n 2 tests/integration --ignore tests/integration/operator $(ARGS)
 
 demo-check: venv ## the demo as a test
 	@$(BIN)/citadel-k8s demo --check

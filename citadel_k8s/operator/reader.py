@@ -132,6 +132,8 @@ class Reader:
             _log.warning("stream_went_back", last_id=str(head.last_id), cursor=str(self.cursor))
             self.metrics.stream_resets.inc()
             self.cursor = EntryId.ZERO
+            # Every sender lost its connection with it, and some lose a message over that.
+            self.registry.defer(self.clock.monotonic())
         self._head, self._head_at = head, self.clock.monotonic()
         return head
 

@@ -37,13 +37,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         asyncio.run(find(terminal.write_line if terminal else quiet))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the operator's tests in one process: they tell of lives that begin once, together."""
-    for item in items:
-        if "operator" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("operator"))
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def binaries() -> Binaries:
     """The Kubernetes programs."""

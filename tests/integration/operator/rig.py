@@ -32,6 +32,9 @@ INTERVAL = 5.0
 T_FAILURE = 11.0
 """Two missed heartbeats of 5 s, and 1 s."""
 
+RETRY = 1.0
+"""Seconds before a message that was not taken is sent again."""
+
 START = 30.0
 """Seconds for what takes two on an idle machine: a Python process starts among others."""
 
@@ -143,16 +146,25 @@ class Speaker:
 
     async def run(self) -> None:
         while True:
+            due = CLOCK.monotonic() + INTERVAL
             if self.node.speaking:
-                await self.speak()
-            await asyncio.sleep(INTERVAL)
+                await self.speak(until=due - RETRY)
+            await asyncio.sleep(max(0.0, due - CLOCK.monotonic()))
 
-    async def speak(self, goodbye: Goodbye | None = None) -> None:
+    async def speak(self, goodbye: Goodbye | None = None, until: float = 0.0) -> None:
+        """Send one message; try again each second, as an agent's outbox does, until a moment."""
         message = self.node.message(CLOCK.now()).model_copy(update={"goodbye": goodbye})
-        try:
-            await self.stream.append(self.node.node_id, encode(self.alter(message)))
-        except StreamError:
-            self.lost += 1  # an outage is what some tests are about
+        payload = encode(self.alter(message))
+        while True:
+            try:
+                await self.stream.append(self.node.node_id, payload)
+            except StreamError:
+                self.lost += 1  # an outage is what some tests are about
+                if CLOCK.monotonic() + RETRY > until:
+                    return
+                await asyncio.sleep(RETRY)
+            else:
+                return
 
     def fall_silent(self) -> float:
         """Die without a word; gives the moment."""

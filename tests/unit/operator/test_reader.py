@@ -153,6 +153,16 @@ async def test_a_flushed_stream_is_read_from_its_new_beginning(setting):
     assert "gpu-2" in setting.world.registry.nodes
 
 
+async def test_a_flushed_stream_gives_the_living_time_to_speak_again(setting):
+    setting.speak("gpu-1")
+    await setting.reader.step()
+    setting.world.clock.advance(32)
+    setting.stream.entries = [Entry(EntryId(5, 0), "gpu-2", setting.world.entry("gpu-2").payload)]
+    await setting.reader.step()
+    deadline = setting.world.registry.nodes["gpu-1"].live.deadline
+    assert deadline == pytest.approx(setting.world.clock.monotonic() + 15)
+
+
 async def test_a_long_backlog_proves_nothing_before_its_end(setting):
     for _ in range(READ_COUNT + 1):
         setting.speak()
