@@ -52,11 +52,11 @@ unit: venv ## pure, virtual-time and contract tests; ARGS goes to pytest
 
 servers: venv ## integration and demo-check side by side: all wait more than they work
 	@$(BIN)/python -m citadel_k8s.local.binaries
-	@$(MAKE) -j3 --output-sync=target integration-operator integration-others demo-check
+	@$(MAKE) -k -j3 --output-sync=target integration-operator integration-others demo-check
 
 integration: venv ## tests against real Valkey and kube-apiserver; ARGS goes to pytest
 	@$(BIN)/python -m citadel_k8s.local.binaries
-	@$(MAKE) -j2 --output-sync=target integration-operator integration-others
+	@$(MAKE) -k -j2 --output-sync=target integration-operator integration-others
 
 integration-operator: # in one process: three operators' lives begin once, together
 	@$(BIN)/pytest -q tests/integration/operator $(ARGS)

@@ -225,11 +225,16 @@ class Projector:
 
     async def _write(self, node_id: str) -> None:
         record = self.registry.nodes.get(node_id)
+        known = record.observed if record is not None else None
         try:
             if record is not None:
                 await self._bring_into_line(record)
         except KubeError as error:
-            self._refused(node_id, error)
+            if known is not None and error.status == NOT_FOUND:
+                # Deleted meanwhile, which the watch may have told already: no trouble of anybody's.
+                self.registry.forget_object(known.name, known.uid)
+            else:
+                self._refused(node_id, error)
         except Exception as error:  # noqa: BLE001 - told and counted below
             # One object that cannot be dealt with must not end the watch over all others.
             self._refused(node_id, KubeError(-1, repr(error)), error)
@@ -276,10 +281,6 @@ class Projector:
 
     def _refused(self, node_id: str, error: KubeError, cause: Exception | None = None) -> None:
         now = self.clock.monotonic()
-        record = self.registry.nodes.get(node_id)
-        if record is not None and record.observed is not None and error.status == NOT_FOUND:
-            self.registry.forget_object(record.name)
-            return
         failures = self._failures.get(node_id, 0) + 1
         self._failures[node_id] = failures
         delay = self._backoff(failures)

@@ -129,6 +129,26 @@ async def test_an_object_deleted_unseen_is_made_anew(setting):
     assert setting.status()["state"] == "Degraded"
 
 
+async def test_an_object_deleted_while_it_is_written_is_nobodys_trouble(setting):
+    setting.world.beat()
+    await setting.write()
+    setting.world.clock.advance(10)
+    setting.world.beat(gpu=[gpu(0, health="failed", reason="GpuLost")])
+    (node_id,) = setting.projector.due()
+    gone = setting.kube.objects.pop("gpu-1")
+
+    async def deleted(name, patch):
+        setting.world.registry.forget_object(name, gone["metadata"]["uid"])
+        raise KubeError(404, "it is not there")
+
+    setting.projector.api.patch_fabric_node_status, kept = deleted, FakeKube()
+    await setting.projector._write(node_id)
+    assert setting.projector._failures == {}
+    setting.projector.api = kept
+    await setting.write()
+    assert kept.objects["gpu-1"]["status"]["state"] == "Degraded"
+
+
 async def test_an_api_server_that_is_away_is_asked_less_and_less_and_told_all_when_it_is_back(
     setting,
 ):
