@@ -3,13 +3,11 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-
-import aiohttp
 
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.clients.kube import KubeClient
@@ -30,7 +28,6 @@ class Rig:
 
     policy: Policy
     count: int
-    say: Callable[[str], None]
     changing: bool = True
     stack: Stack = field(init=False)
     api: KubeClient = field(init=False)
@@ -39,7 +36,6 @@ class Rig:
     fleet: Fleet = field(init=False)
     operator: Charge = field(init=False)
     agents: dict[str, Charge] = field(default_factory=dict)
-    metrics_port: int = 0
     _exit: AsyncExitStack = field(default_factory=AsyncExitStack)
     _background: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -78,9 +74,9 @@ class Rig:
         """Let the fleet speak until the rig ends."""
         self._background.append(group.create_task(self.fleet.run(), name="fleet"))
 
-    def watch(self, group: asyncio.TaskGroup, work: Awaitable[None]) -> None:
+    def watch(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside until the rig ends."""
-        self._background.append(group.create_task(_as_coroutine(work), name="watch"))
+        self._background.append(group.create_task(work, name="watch"))
 
     async def start_operator(self) -> None:
         """Start the operator with the rights that it has in a cluster."""
@@ -112,27 +108,11 @@ class Rig:
                     return
                 await asyncio.sleep(0.25)
 
-    async def operator_metric(self, name: str) -> float:
-        """Give the sum of an operator's metric over its labels."""
-        async with aiohttp.ClientSession() as session:
-            url = f"http://127.0.0.1:{self._operator_port()}/metrics"
-            async with session.get(url) as answer:
-                return total(await answer.text(), name)
-
-    def _operator_port(self) -> int:
-        log = self.operator.log_path.read_text()
-        ports = re.findall(r'"addresses": \[\["127\.0\.0\.1", (\d+)\]\]', log)
-        return int(ports[-1])
-
     async def _stop_charges(self) -> None:
         async with asyncio.TaskGroup() as group:
             for charge in (self.operator, *self.agents.values()):
                 if charge.running:
                     group.create_task(charge.kill())
-
-
-async def _as_coroutine(work: Awaitable[None]) -> None:
-    await work
 
 
 def total(text: str, name: str, *wanted: str) -> float:

@@ -43,7 +43,7 @@ async def load(bench: Bench, seconds: float, *, changing: bool) -> Load:
     """Count the writes of a fleet that is already known."""
     word = "changing" if changing else "steady"
     async with (
-        Rig(Policy(), NODES, bench.say, changing=changing) as rig,
+        Rig(Policy(), NODES, changing=changing) as rig,
         asyncio.TaskGroup() as group,
     ):
         rig.speak(group)
@@ -65,7 +65,7 @@ async def load(bench: Bench, seconds: float, *, changing: bool) -> Load:
 
 async def memory(bench: Bench, nodes: int) -> tuple[float, float]:
     """Give the operator's resident memory, MiB, and its share of a core, %, for many nodes."""
-    async with Rig(Policy(), nodes, bench.say) as rig, asyncio.TaskGroup() as group:
+    async with Rig(Policy(), nodes) as rig, asyncio.TaskGroup() as group:
         rig.speak(group)
         await rig.all_online(nodes, timeout=120)
         bench.say(f"memory: {nodes} nodes are Online")

@@ -92,7 +92,7 @@ class Naive:
 
 async def kills(bench: Bench, scale: Scale) -> list[float]:
     """Kill agents one after the other; give the times until their objects say Offline."""
-    async with Rig(scale.policy, scale.fleet, bench.say) as rig, asyncio.TaskGroup() as group:
+    async with Rig(scale.policy, scale.fleet) as rig, asyncio.TaskGroup() as group:
         rig.speak(group)
         names = [f"victim-{number:02d}" for number in range(scale.kills)]
         for name in names:
@@ -122,7 +122,7 @@ async def _kill_all(rig: Rig, names: list[str], killed: dict[str, float], pause:
 
 async def stream(bench: Bench, scale: Scale) -> tuple[int, int]:
     """Stop Valkey, and end it with all data lost; give false alarms, ours and the naive way's."""
-    async with Rig(scale.policy, scale.fleet, bench.say) as rig, asyncio.TaskGroup() as group:
+    async with Rig(scale.policy, scale.fleet) as rig, asyncio.TaskGroup() as group:
         alarms, naive = FalseAlarms(rig), Naive(rig)
         rig.speak(group)
         for number in range(AGENTS):
@@ -149,7 +149,7 @@ async def stream(bench: Bench, scale: Scale) -> tuple[int, int]:
 
 async def control(bench: Bench, scale: Scale) -> tuple[int, int]:
     """Stop the API server, then restart the operator often; give the false alarms of each."""
-    async with Rig(scale.policy, scale.fleet, bench.say) as rig, asyncio.TaskGroup() as group:
+    async with Rig(scale.policy, scale.fleet) as rig, asyncio.TaskGroup() as group:
         alarms = FalseAlarms(rig)
         rig.speak(group)
         await rig.all_online(scale.fleet)

@@ -6,7 +6,7 @@ Each command imports what it runs only when it runs: an agent's memory has no ro
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,7 +106,7 @@ def agent(
     )
     from citadel_k8s.agent.main import run  # noqa: PLC0415 - see the module's docstring
 
-    _run(settings, run(settings))
+    asyncio.run(run(settings))
 
 
 @app.command()
@@ -151,7 +151,7 @@ def operator(
     )
     from citadel_k8s.operator.main import run  # noqa: PLC0415 - see the module's docstring
 
-    _run(settings, run(settings))
+    asyncio.run(run(settings))
 
 
 @app.command()
@@ -240,13 +240,6 @@ def main() -> None:
 def kubectl_fabric() -> None:
     """Run ``kubectl fabric``."""
     _guarded(fabric)
-
-
-def _run(settings: AgentSettings | OperatorSettings, work: Coroutine[Any, Any, None]) -> None:
-    from citadel_k8s.telemetry.log import configure  # noqa: PLC0415
-
-    configure(settings.log_level, settings.log_format)
-    asyncio.run(work)
 
 
 def _guarded(command: Callable[[], Any]) -> None:

@@ -44,6 +44,7 @@ def desired_status(view: View) -> FabricNodeStatus:
         conditions=conditions_of(
             node, facts, previous.conditions, now=view.now, generation=view.generation
         ),
+        agent=_agent(node.boot_id or _boot_of(previous), facts, previous),
         **(_inventory(facts, fresh=fresh) if facts else _last_inventory(previous)),
         summary=summarise(facts, previous.summary, reason, fresh=fresh),
         confirmed_time=view.now,
@@ -52,27 +53,20 @@ def desired_status(view: View) -> FabricNodeStatus:
         config_revision=previous.config_revision,
         observed_generation=view.generation,
     )
-    status = status.model_copy(
-        update={"agent": _agent(node.boot_id or _boot_of(previous), facts, previous)}
-    )
     return _fitting(status)
 
 
-def as_document(status: FabricNodeStatus) -> dict[str, Any]:
-    """Give the status as a merge patch needs it: null where an object has nothing.
+def as_document(model: BaseModel) -> dict[str, Any]:
+    """Give a status as a merge patch needs it: null where an object has nothing.
 
     Inside lists a null would be stored as one, so there it is left out.
     """
-    return _nulled(status)
-
-
-def _nulled(model: BaseModel) -> dict[str, Any]:
     known = model.model_dump(mode="json", by_alias=True, exclude_none=True)
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         key = field.alias or name
         if isinstance(value, BaseModel):
-            known[key] = _nulled(value)
+            known[key] = as_document(value)
         else:
             known.setdefault(key, None)
     return known

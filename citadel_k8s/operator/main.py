@@ -22,7 +22,7 @@ from citadel_k8s.operator.scheduler import Scheduler
 from citadel_k8s.operator.server import Probes, application
 from citadel_k8s.operator.sweep import RETRY_DELAY, Sweep
 from citadel_k8s.stores.streams import RedisStatusStream
-from citadel_k8s.telemetry.log import RepeatLog, get_logger
+from citadel_k8s.telemetry.log import RepeatLog, configure, get_logger
 
 _log = get_logger("operator")
 
@@ -46,6 +46,7 @@ async def run(settings: OperatorSettings) -> None:
         If Redis or the API server is not configured. Either being away is no error: the operator
         waits for it, and says so.
     """
+    configure(settings.log_level, settings.log_format)
     if settings.redis_url is None:
         raise ConfigError("the operator needs redisUrl (--redis-url or CITADEL__REDIS_URL)")
     if settings.kubeconfig is not None:

@@ -35,7 +35,6 @@ class ObservedObject:
         """Read a raw object; what people made unreadable in it counts as not being there."""
         metadata = _mapping(raw.get("metadata"))
         spec = _mapping(raw.get("spec"))
-        owners = cast("list[dict[str, Any]]", metadata.get("ownerReferences") or [])
         return cls(
             name=str(metadata.get("name", "")),
             uid=str(metadata.get("uid", "")),
@@ -43,7 +42,7 @@ class ObservedObject:
             node_name=spec.get("nodeName"),
             version=_version(metadata.get("resourceVersion")),
             generation=metadata.get("generation"),
-            owner_uid=next((o.get("uid") for o in owners if o.get("kind") == "Node"), None),
+            owner_uid=owner_uid(raw),
             heartbeat=_heartbeat(spec),
             kept_spec={key: spec[key] for key in _KEPT_SPEC if key in spec},
             status_json=json.dumps(raw.get("status") or {}, separators=(",", ":")).encode(),
@@ -84,6 +83,13 @@ class NodeRecord:
     kept_spec: dict[str, Any] = field(default_factory=dict[str, Any])
     written: Written = field(default_factory=Written)
     settled: int | None = None
+
+
+def owner_uid(raw: dict[str, Any]) -> str | None:
+    """Give the uid of the Node that a raw object belongs to, None if it belongs to none."""
+    metadata = _mapping(raw.get("metadata"))
+    owners = cast("list[dict[str, Any]]", metadata.get("ownerReferences") or [])
+    return next((owner.get("uid") for owner in owners if owner.get("kind") == "Node"), None)
 
 
 def policy_of(observed: ObservedObject | None, default: Policy) -> Policy:

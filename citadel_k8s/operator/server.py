@@ -1,6 +1,5 @@
 """Probes and metrics. Neither says "healthy" before it is known."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -82,4 +81,4 @@ def application(probes: Probes, metrics: OperatorMetrics) -> web.Application:
 
 def _verdict(body: dict[str, Any]) -> web.Response:
     status = 200 if body["ok"] else 503
-    return web.json_response(body, status=status, dumps=json.dumps)
+    return web.json_response(body, status=status)

@@ -12,7 +12,7 @@ from citadel_k8s.aio.clock import Clock
 from citadel_k8s.domain.liveness import ALIVE
 from citadel_k8s.domain.reconcile import FLEET_DIVISOR
 from citadel_k8s.errors import KubeError
-from citadel_k8s.operator.records import ObservedObject
+from citadel_k8s.operator.records import owner_uid
 from citadel_k8s.operator.registry import Registry
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
@@ -105,7 +105,7 @@ class Sweep:
 
     async def _delete_orphans(self, listed: list[dict[str, Any]], uids: set[str]) -> None:
         """Delete the objects of Nodes that are gone; a cluster's garbage collector is quicker."""
-        orphans = [raw for raw in listed if _owner_uid(raw) not in {None, *uids}]
+        orphans = [raw for raw in listed if owner_uid(raw) not in {None, *uids}]
         if not orphans:
             return
         if self.node_label_selector is not None:
@@ -113,13 +113,9 @@ class Sweep:
             uids = {raw["metadata"]["uid"] for raw in await self.api.list_nodes()}
         for raw in orphans:
             record = self.registry.by_name(raw["metadata"]["name"])
-            if _owner_uid(raw) in uids or (record and record.live.state in ALIVE):
+            if owner_uid(raw) in uids or (record and record.live.state in ALIVE):
                 continue
             metadata = raw["metadata"]
             _log.info("orphan_deleted", object=metadata["name"])
             await self.api.delete_fabric_node(metadata["name"], uid=metadata["uid"])
             self.registry.forget_object(metadata["name"], metadata["uid"])
-
-
-def _owner_uid(raw: dict[str, Any]) -> str | None:
-    return ObservedObject.parse(raw).owner_uid
