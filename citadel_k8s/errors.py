@@ -34,7 +34,19 @@ class WireError(CitadelError):
 
 
 class PublishError(CitadelError):
-    """The durable write of a heartbeat failed; the message says why."""
+    """The durable write of a heartbeat failed; the message says why.
+
+    Parameters
+    ----------
+    message : str
+        What was asked and what came back.
+    retry_after : float or None
+        Seconds that the server asked to wait before the next attempt.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class StreamError(CitadelError):

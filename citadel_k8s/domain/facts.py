@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 
 from citadel_k8s.constants import NAME_MAX
-from citadel_k8s.models.wire import GpuInfo, ServiceInfo, StatusMessage
+from citadel_k8s.models.wire import ServiceInfo, StatusMessage
+from citadel_k8s.models.wire_gpu import GpuInfo
 
 _GIB = 1024**3
 _MIB = 1024**2

@@ -14,13 +14,13 @@ from citadel_k8s.models.wire import (
     AgentInfo,
     CollectorInfo,
     Goodbye,
-    GpuInfo,
     NodeInfo,
     NodeStatus,
     ServiceInfo,
     StatusMessage,
     SystemInfo,
 )
+from citadel_k8s.models.wire_gpu import GpuInfo
 
 T = TypeVar("T")
 

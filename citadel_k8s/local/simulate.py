@@ -17,13 +17,13 @@ from citadel_k8s.errors import StreamError
 from citadel_k8s.models.codec import encode, format_timestamp
 from citadel_k8s.models.wire import (
     AgentInfo,
-    GpuInfo,
     NodeInfo,
     NodeStatus,
     ServiceInfo,
     StatusMessage,
     SystemInfo,
 )
+from citadel_k8s.models.wire_gpu import GpuInfo
 from citadel_k8s.stores.entries import StatusStream
 
 GPUS: Final = 8

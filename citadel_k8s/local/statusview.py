@@ -4,7 +4,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from citadel_k8s.models.wire import GpuInfo, StatusMessage, SystemInfo
+from citadel_k8s.models.wire import StatusMessage, SystemInfo
+from citadel_k8s.models.wire_gpu import GpuInfo
 
 _UNKNOWN = "unknown"
 

@@ -39,11 +39,17 @@ Outcome: TypeAlias = Reading[T] | Absent | Failed
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The host's figures. Memory used excludes buffers and reclaimable cache."""
+    """The host's figures. Memory used excludes buffers and reclaimable cache.
+
+    A pressure is the share of the last ten seconds in which some task waited for the resource.
+    The kubelet's disk is that of its folder, where images and volumes of pods lie.
+    """
 
     cpu_ratio: float | None = None
     cpu_count: int | None = None
     load_1m: float | None = None
+    load_5m: float | None = None
+    load_15m: float | None = None
     memory_used_bytes: int | None = None
     memory_total_bytes: int | None = None
     swap_used_bytes: int | None = None
@@ -51,25 +57,163 @@ class Host:
     disk_used_bytes: int | None = None
     disk_available_bytes: int | None = None
     disk_total_bytes: int | None = None
+    kubelet_disk_used_bytes: int | None = None
+    kubelet_disk_available_bytes: int | None = None
+    kubelet_disk_total_bytes: int | None = None
     network_rx_bytes: int | None = None
     network_tx_bytes: int | None = None
+    cpu_pressure_ratio: float | None = None
+    memory_pressure_ratio: float | None = None
+    io_pressure_ratio: float | None = None
     uptime_seconds: float | None = None
     boot_id: str | None = None
+    kernel: str | None = None
+    mesh_addresses: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that the driver names on a GPU. ``kind``: ``compute``, ``graphics`` or ``mps``."""
+
+    pid: int
+    kind: str = "compute"
+    memory_used_bytes: int | None = None
+    utilization_ratio: float | None = None
+    gpu_instance_id: int | None = None
+    compute_instance_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MigInstance:
+    """One slice of a GPU; its utilization cannot be had from the driver."""
+
+    uuid: str
+    profile: str | None = None
+    gpu_instance_id: int | None = None
+    compute_instance_id: int | None = None
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EccErrors:
+    """Memory errors counted by the GPU: volatile since the driver loaded, aggregate for life."""
+
+    corrected_volatile: int | None = None
+    uncorrected_volatile: int | None = None
+    corrected_aggregate: int | None = None
+    uncorrected_aggregate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowRemap:
+    """Rows of memory out of use; ``pending`` ones need a reset, ``failed``: no spare is left."""
+
+    corrected: int
+    uncorrected: int
+    pending: bool
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pcie:
+    """The link to the host: generation and lanes now and at most, replays since the start."""
+
+    generation: int | None = None
+    generation_max: int | None = None
+    width: int | None = None
+    width_max: int | None = None
+    replays: int | None = None
+    rx_bytes_per_second: int | None = None
+    tx_bytes_per_second: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NvLink:
+    """One link to another GPU or a switch, with its error counters since the driver loaded."""
+
+    link: int
+    up: bool
+    crc_errors: int | None = None
+    replay_errors: int | None = None
+    recovery_errors: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong with a device, said so that a person knows what to do.
+
+    ``severity``: ``info``, ``warning`` or ``fatal``. ``cause``: ``application``, ``driver``,
+    ``hardware``, ``thermal``, ``power`` or ``unknown``. Only causes outside the application can
+    make a GPU bad.
+    """
+
+    reason: str
+    severity: str
+    cause: str
+    remedy: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class XidCount:
+    """How often the driver reported an error of this number since the agent started.
+
+    ``last_at`` is seconds since the epoch.
+    """
+
+    xid: int
+    count: int
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class GpuEvent:
+    """One event that the driver told by itself. ``kind``: ``xid``, ``ecc`` or ``lost-events``."""
+
+    kind: str
+    index: int | None
+    uuid: str | None
+    xid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU. ``health`` is ``ok``, ``degraded``, ``failed`` or ``unknown``, with its reason."""
+    """One GPU. ``health`` is ``ok``, ``degraded``, ``failed`` or ``unknown``, with its reason.
+
+    ``memory_bus_ratio`` is how busy the memory's bus is, not how full the memory.
+    ``processes`` is None where the driver does not say, which is not the same as none.
+    ``age_seconds`` is set where values are not of the last reading.
+    """
 
     index: int
     uuid: str | None = None
     name: str | None = None
+    vendor: str = "nvidia"
+    pci_bus_id: str | None = None
     memory_used_bytes: int | None = None
     memory_total_bytes: int | None = None
     utilization_ratio: float | None = None
+    memory_bus_ratio: float | None = None
     temperature_celsius: int | None = None
+    memory_temperature_celsius: int | None = None
     power_watts: float | None = None
     power_limit_watts: float | None = None
+    energy_joules: float | None = None
+    clock_graphics_hertz: int | None = None
+    clock_sm_hertz: int | None = None
+    clock_memory_hertz: int | None = None
+    throttle_reasons: tuple[str, ...] | None = None
+    ecc_enabled: bool | None = None
+    ecc: EccErrors | None = None
+    row_remap: RowRemap | None = None
+    pcie: Pcie | None = None
+    nvlinks: tuple[NvLink, ...] | None = None
+    mig_enabled: bool | None = None
+    mig: tuple[MigInstance, ...] | None = None
+    processes: tuple[GpuProcess, ...] | None = None
+    xids: tuple[XidCount, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
     health: str = "unknown"
     reason: str | None = None
     message: str | None = None
@@ -78,15 +222,145 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """All GPUs of one driver."""
+    """All GPUs of a node. ``cuda`` is the newest version that the driver can serve."""
 
     driver: str | None
     gpus: tuple[Gpu, ...] = field(default_factory=tuple)
+    cuda: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of the host, told apart from a later one of the same number by its start.
+
+    ``started`` is in clock ticks since the host booted. ``ancestors`` begins with the parent.
+    ``pod_uid`` is None where the process is in no pod; ``known`` is False where its cgroup could
+    not be read, so that nobody can say.
+    """
+
+    pid: int
+    started: int
+    name: str | None = None
+    command: str | None = None
+    ancestors: tuple[int, ...] = ()
+    pod_uid: str | None = None
+    container_id: str | None = None
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A TCP port that something listens on, and the address at which it can be asked from here.
+
+    ``pid`` and ``command`` are None where the process behind it is not known.
+    """
+
+    port: int
+    address: str
+    pid: int | None = None
+    command: str | None = None
+    pod_uid: str | None = None
+    container_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """What is known of the processes that were asked for, and of the engines among them."""
+
+    processes: tuple[Process, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerUsage:
+    """What one container uses, from its cgroup. ``cpu_cores`` spans the time since the last look.
+
+    ``working_set_bytes`` is memory less the file cache that can be dropped at once, as the
+    kubelet counts it. A limit that is None is not set or not known.
+    """
+
+    pod_uid: str
+    container_id: str
+    cpu_seconds: float | None = None
+    cpu_cores: float | None = None
+    cpu_limit_cores: float | None = None
+    working_set_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    oom_kills: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Devices that the kubelet gave to one container.
+
+    ``resource`` is that of the device plugin, such as ``nvidia.com/gpu``, or the driver's name
+    where the devices came by a resource claim (``claim``).
+    """
+
+    namespace: str
+    pod: str
+    container: str
+    resource: str
+    devices: tuple[str, ...]
+    claim: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of this node, as far as this node can name it. ``containers``: id to name."""
+
+    uid: str
+    namespace: str
+    name: str
+    containers: tuple[tuple[str, str], ...] = ()
+    ip: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    restarts: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """The pods of this node and what they hold.
+
+    ``allocations`` is None where the kubelet could not be asked: nobody can say then what is
+    allocated. ``allocatable`` has the ids of all devices by resource.
+    """
+
+    pods: tuple[Pod, ...] = ()
+    allocations: tuple[Allocation, ...] | None = None
+    allocatable: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a GPU or a slice of it.
+
+    ``how``: ``exclusive``, ``time-sliced``, ``mps``, ``mig``, ``claim``, ``host`` (used outside
+    any pod), ``unallocated`` (used by a pod that was not given it) or ``unknown`` (used by
+    processes of which nobody can say where they belong). ``idle_seconds``: how long it has been
+    held without a process on it; None where it is in use or that is not known.
+    """
+
+    device: str
+    how: str
+    namespace: str | None = None
+    pod: str | None = None
+    pod_uid: str | None = None
+    container: str | None = None
+    pids: tuple[int, ...] = ()
+    memory_used_bytes: int | None = None
+    idle_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One service. ``health`` uses the wire's words: ok, degraded, unhealthy, starting, unknown."""
+    """One service. ``health`` uses the wire's words: ok, degraded, unhealthy, starting, unknown.
+
+    ``models`` can be asked for, ``loaded_models`` are in memory now, ``adapters`` are those of
+    ``models`` that are LoRA adapters. Rates and medians span the time since the last look.
+    ``pid`` is the listening process, where that is known.
+    """
 
     name: str
     type: str
@@ -97,5 +371,23 @@ class Engine:
     models: tuple[str, ...] | None = None
     requests_running: float | None = None
     requests_waiting: float | None = None
+    address: str | None = None
+    version: str | None = None
+    loaded_models: tuple[str, ...] | None = None
+    adapters: tuple[str, ...] | None = None
+    kv_cache_ratio: float | None = None
+    generation_tokens_per_second: float | None = None
+    prompt_tokens_per_second: float | None = None
+    ttft_seconds_p50: float | None = None
+    e2e_seconds_p50: float | None = None
+    idle_seconds: float | None = None
+    pid: int | None = None
+    pod_uid: str | None = None
+    container_id: str | None = None
+    namespace: str | None = None
+    pod: str | None = None
+    container: str | None = None
+    gpus: tuple[int, ...] | None = None
+    canary_seconds: float | None = None
     reason: str | None = None
     message: str | None = None

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from citadel_k8s.constants import WIRE_VERSION
 from citadel_k8s.models.base import CamelModel, Listed, NodeId, Timestamp, Whole, WireModel
+from citadel_k8s.models.wire_gpu import GpuInfo
 
 
 class NodeInfo(WireModel):
@@ -35,29 +36,19 @@ class SystemInfo(WireModel):
     swap_used_gb: float | None = None
     swap_total_gb: float | None = None
     load_1m: float | None = None
+    load_5m: float | None = None
+    load_15m: float | None = None
+    kubelet_disk_used_gb: float | None = None
+    kubelet_disk_total_gb: float | None = None
+    kubelet_disk_percent: float | None = None
+    cpu_pressure_percent: float | None = None
+    memory_pressure_percent: float | None = None
+    io_pressure_percent: float | None = None
+    kernel: str | None = None
     cpu_count: Whole | None = None
     host_uptime_seconds: Whole | None = None
     network_rx_bytes: Whole | None = None
     network_tx_bytes: Whole | None = None
-
-
-class GpuInfo(WireModel):
-    """One GPU. The Go client leaves zeros out, so an absent key is unknown and never zero."""
-
-    index: Whole
-    name: str
-    memory_used_mb: Whole | None = None
-    memory_total_mb: Whole | None = None
-    temperature_celsius: Whole | None = None
-    utilization_percent: float | None = None
-    driver: str | None = None
-    uuid: str | None = None
-    power_watts: float | None = None
-    power_limit_watts: float | None = None
-    health: str | None = None
-    reason: str | None = None
-    message: str | None = None
-    age_seconds: float | None = None
 
 
 class Footprint(WireModel):
@@ -92,6 +83,19 @@ class ServiceInfo(WireModel):
     message: str | None = None
     requests_running: float | None = None
     requests_waiting: float | None = None
+    engine_version: str | None = None
+    loaded_models: Listed[str] | None = None
+    adapters: Listed[str] | None = None
+    kv_cache_percent: float | None = None
+    generation_tokens_per_second: float | None = None
+    prompt_tokens_per_second: float | None = None
+    ttft_ms_p50: float | None = None
+    e2e_ms_p50: float | None = None
+    canary_ms: float | None = None
+    namespace: str | None = None
+    pod: str | None = None
+    container: str | None = None
+    gpus: Listed[Whole] | None = None
 
 
 class AppInfo(WireModel):
@@ -163,6 +167,30 @@ class CollectorInfo(WireModel):
     age_seconds: float | None = None
 
 
+class ContainerInfo(WireModel):
+    """What one container of a pod uses; without names only its pod's uid is known."""
+
+    pod_uid: str
+    container_id: str
+    namespace: str | None = None
+    pod: str | None = None
+    container: str | None = None
+    cpu_cores: float | None = None
+    cpu_limit_cores: float | None = None
+    working_set_bytes: Whole | None = None
+    memory_limit_bytes: Whole | None = None
+    restarts: Whole | None = None
+
+
+class ConfigInfo(WireModel):
+    """Which configuration is applied; what does not apply on Kubernetes is named."""
+
+    revision: str | None = None
+    applied_at: Timestamp | None = None
+    unsupported: Listed[str] | None = None
+    error: str | None = None
+
+
 class NodeStatus(WireModel):
     """The inner status; the oldest senders put it on the wire bare."""
 
@@ -179,6 +207,8 @@ class NodeStatus(WireModel):
     vnc_port: Whole = 0
     worker: WorkerInfo | None = None
     collectors: Listed[CollectorInfo] | None = None
+    containers: Listed[ContainerInfo] | None = None
+    config: ConfigInfo | None = None
 
 
 class Permissions(WireModel):

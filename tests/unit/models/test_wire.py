@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from citadel_k8s.models.codec import decode, encode
-from citadel_k8s.models.wire import GpuInfo, NodeInfo, NodeStatus, StatusMessage, SystemInfo
+from citadel_k8s.models.wire import NodeInfo, NodeStatus, StatusMessage, SystemInfo
+from citadel_k8s.models.wire_gpu import GpuInfo
 from tests.unit.models.strategies import JSON, MESSAGES
 
 FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
