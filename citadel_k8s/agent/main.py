@@ -20,7 +20,7 @@ from citadel_k8s.aio.outbox import Outbox
 from citadel_k8s.collectors.base import Collector
 from citadel_k8s.collectors.engines import EngineCollector
 from citadel_k8s.collectors.fake import FakeEngines, FakeGpus
-from citadel_k8s.collectors.remote import host_collector, nvml_collector
+from citadel_k8s.collectors.remote import FileCollectors, nvml_collector
 from citadel_k8s.config import AgentSettings
 from citadel_k8s.domain.keys import heartbeat_phase
 from citadel_k8s.domain.report import Moment
@@ -272,7 +272,7 @@ def collectors_of(settings: AgentSettings, clock: Clock) -> Collectors:
     ConfigError
         If a pretended GPU is of no known kind.
     """
-    host = host_collector(settings.host_root, clock=clock)
+    host = FileCollectors(settings.host_root, clock=clock).host
     if settings.fake_gpu is not None:
         name = speaker_of(settings, gpu_source="").node_name
         return Collectors(

@@ -1,5 +1,8 @@
 """A child process that may hang: asked by lines, watched, killed and replaced.
 
+The child notes in a diary what it is about to do, so that it is known where a silent one is stuck;
+each note counts as a sign of life. What it says without being asked goes to a listener at once.
+
 Nothing here waits for a process that does not die: a child in an uninterruptible sleep is
 abandoned, and when two of them lie about, no more are started.
 """
@@ -10,6 +13,10 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
+
+from typing_extensions import override
+
+from citadel_k8s.aio.diary import VARIABLE, Diary, new_page
 
 KILL_GRACE: Final = 0.5
 """Seconds that a killed child is given to be gone before it is abandoned. SIGKILL takes
@@ -26,14 +33,18 @@ _REAP_POLL: Final = 0.02
 
 
 class ChildError(Exception):
-    """No answer came from the child."""
+    """No answer came from the child. ``at`` is its last note, empty if it made none."""
+
+    def __init__(self, message: str, at: bytes = b"") -> None:
+        super().__init__(message)
+        self.at = at
 
 
 class ChildHungError(ChildError):
     """The child fell silent and was killed. ``seconds`` is how long it was waited for."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no answer for {seconds:g} s")
+    def __init__(self, seconds: float, at: bytes = b"") -> None:
+        super().__init__(f"no answer for {seconds:g} s", at)
         self.seconds = seconds
 
 
@@ -54,13 +65,23 @@ class Supervisor:
         The child's command. It reads requests from stdin, answers on stdout, and ends on EOF.
     env : mapping or None
         Its environment; that of this process if None.
+    unasked : callable
+        Takes each line first and says whether it was one that nobody asked for.
     """
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        unasked: Callable[[bytes], bool] = lambda _line: False,
+    ) -> None:
         self._argv = list(argv)
         self._env = env
+        self._unasked = unasked
         self._child: _Child | None = None
         self._abandoned: list[subprocess.Popen[bytes]] = []
+        self._turn = asyncio.Lock()
         self.started = 0
 
     @property
@@ -84,14 +105,16 @@ class Supervisor:
     ) -> None:
         """Send one line and hand over what comes back until it was the answer.
 
+        Whoever asks while another question is open waits for its turn.
+
         Parameters
         ----------
         request : bytes
-            One line with its line feed, shorter than a pipe's 4 KiB.
+            One line with its line feed, shorter than a pipe's 64 KiB.
         on_line : callable
             Takes each line; gives True when it was the answer; raises ValueError on nonsense.
         silence : float
-            Seconds without a line after which the child counts as hung.
+            Seconds without a line or a note after which the child counts as hung.
         deadline : float
             Seconds that the whole exchange may take.
 
@@ -99,31 +122,25 @@ class Supervisor:
         ------
         ChildHungError, ChildGoneError, ChildRefusedError
         """
-        child = await self._ensure()
-        loop = asyncio.get_running_loop()
-        end = loop.time() + deadline
-        try:
-            child.write(request)
-            while True:
-                patience = min(silence, end - loop.time())
-                async with asyncio.timeout(max(0.0, patience)):
-                    line = await child.lines.readline()
-                if not line.endswith(b"\n"):
-                    raise ChildGoneError(await self._ended(child))
-                if on_line(line):
-                    return
-        except TimeoutError:
-            await self._discard(child)
-            raise ChildHungError(min(silence, deadline)) from None
-        except ValueError as error:
-            await self._discard(child)
-            raise ChildGoneError(f"it spoke nonsense: {error}") from error
-        except OSError as error:
-            raise ChildGoneError(f"{await self._ended(child)} ({error})") from error
-        except asyncio.CancelledError:
-            # Its answer would be taken for that of the next question.
-            self._kill(child)
-            raise
+        async with self._turn:
+            child = await self._ensure()
+            try:
+                await self._ask(child, request, on_line, silence, deadline)
+            except TimeoutError:
+                at = child.diary.read()[1]
+                await self._discard(child)
+                raise ChildHungError(min(silence, deadline), at) from None
+            except ValueError as error:
+                at = child.diary.read()[1]
+                await self._discard(child)
+                raise ChildGoneError(f"it spoke nonsense: {error}", at) from error
+            except OSError as error:
+                at = child.diary.read()[1]
+                raise ChildGoneError(f"{await self._ended(child)} ({error})", at) from error
+            except asyncio.CancelledError:
+                # Its answer would be taken for that of the next question.
+                self._kill(child)
+                raise
 
     async def recycle(self) -> None:
         """End the child; the next question starts a new one."""
@@ -136,7 +153,36 @@ class Supervisor:
             self._kill(self._child)
         await self._reap()
 
+    async def _ask(
+        self,
+        child: "_Child",
+        request: bytes,
+        on_line: Callable[[bytes], bool],
+        silence: float,
+        deadline: float,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        end = started + deadline
+        answered = child.expect(on_line)
+        child.write(request)
+        until = started + silence
+        while True:
+            # The future is shielded: a look at the diary is no reason to give it up.
+            done, _ = await asyncio.wait(
+                {answered}, timeout=max(0.0, min(until, end) - loop.time())
+            )
+            if done:
+                answered.result()
+                return
+            alive = max(child.heard_at, child.diary.read()[0], started)
+            until = alive + silence
+            if loop.time() >= min(until, end):
+                raise TimeoutError
+
     async def _ensure(self) -> "_Child":
+        if self._child is not None and self._child.gone:
+            await self._discard(self._child)
         if self._child is None:
             if self.unreaped >= MAX_UNREAPED:
                 raise ChildRefusedError(
@@ -146,18 +192,24 @@ class Supervisor:
         return self._child
 
     async def _start(self) -> "_Child":
+        page = new_page()
         try:
+            env = dict(os.environ if self._env is None else self._env)
             process = subprocess.Popen(  # noqa: ASYNC220 - forks; the loop's own way does the same
                 self._argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=None if self._env is None else dict(self._env),
+                env=env | {VARIABLE: str(page)},
+                pass_fds=(page,),
                 process_group=0,  # a Ctrl-C at the terminal is for the parent alone
             )
+            diary = Diary(page)
         except OSError as error:
             raise ChildRefusedError(f"{self._argv[0]} does not start: {error}") from error
+        finally:
+            os.close(page)
         self.started += 1
-        return await _Child.attach(process)
+        return await _Child.attach(process, diary, self._unasked)
 
     async def _ended(self, child: "_Child") -> str:
         await self._discard(child)
@@ -187,32 +239,65 @@ class Supervisor:
             await asyncio.sleep(_REAP_POLL)
 
 
-class _Child:
+class _Child(asyncio.Protocol):
     """A process with its pipes on the loop."""
 
     def __init__(
         self,
         process: "subprocess.Popen[bytes]",
-        lines: asyncio.StreamReader,
-        transport: asyncio.ReadTransport,
+        diary: Diary,
+        unasked: Callable[[bytes], bool],
     ) -> None:
         self.process = process
-        self.lines = lines
-        self._transport = transport
+        self.diary = diary
+        self.gone = False
+        self.heard_at = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._unasked = unasked
+        self._rest = bytearray()
+        self._on_line: Callable[[bytes], bool] = lambda _line: False
+        self._answered: asyncio.Future[None] | None = None
+        self._transport: asyncio.BaseTransport | None = None
 
     @classmethod
-    async def attach(cls, process: "subprocess.Popen[bytes]") -> "_Child":
+    async def attach(
+        cls,
+        process: "subprocess.Popen[bytes]",
+        diary: Diary,
+        unasked: Callable[[bytes], bool],
+    ) -> "_Child":
         loop = asyncio.get_running_loop()
-        lines = asyncio.StreamReader(limit=LINE_MAX, loop=loop)
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(lines, loop=loop), process.stdout
-        )
+        child = cls(process, diary, unasked)
+        child._transport, _ = await loop.connect_read_pipe(lambda: child, process.stdout)
         if process.stdin is not None:
             os.set_blocking(process.stdin.fileno(), False)
-        return cls(process, lines, transport)
+        return child
+
+    def expect(self, on_line: Callable[[bytes], bool]) -> "asyncio.Future[None]":
+        """Give what is done when the answer is there, or nothing more can come."""
+        self._on_line = on_line
+        self._answered = self._loop.create_future()
+        return self._answered
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self._loop.time()
+        *lines, rest = (bytes(self._rest) + data).split(b"\n")
+        self._rest = bytearray(rest)
+        try:
+            for line in lines:
+                self._hear(line + b"\n")
+        except ValueError as error:
+            self._over(error)
+        if len(rest) > LINE_MAX:
+            self._over(ValueError(f"a line of over {LINE_MAX} bytes"))
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._over(exc or BrokenPipeError("end of its output"))
 
     def write(self, line: bytes) -> None:
-        # A pipe takes up to 4 KiB whole or not at all; full means that nobody reads.
+        # An empty pipe takes up to 64 KiB whole; what does not fit is not being read.
         if self.process.stdin is None:
             raise BrokenPipeError("the child has no stdin")
         written = os.write(self.process.stdin.fileno(), line)
@@ -222,4 +307,21 @@ class _Child:
     def detach(self) -> None:
         if self.process.stdin is not None:
             self.process.stdin.close()
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
+        self._over(OSError("its pipes were closed"))
+        self.diary.close()
+
+    def _hear(self, line: bytes) -> None:
+        if self._unasked(line) or self._answered is None or self._answered.done():
+            return
+        if self._on_line(line):
+            self._answered.set_result(None)
+
+    def _over(self, error: Exception) -> None:
+        """Nothing sensible comes any more."""
+        self.gone = True
+        if self._answered is None or self._answered.done():
+            return
+        self._answered.set_exception(error)
+        self._answered.exception()  # whoever has given it up need not be told

@@ -12,7 +12,7 @@ from citadel_k8s.collectors.lines import failed, reading
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Final, TypeVar
+    from typing import Any, Final, TypeVar
 
     from citadel_k8s.collectors.lines import Announce, Answer, Skip
 
@@ -44,7 +44,7 @@ class HostSource:
         self._last_cpu: tuple[float, float] | None = None
         psutil.PROCFS_PATH = self._proc
 
-    def collect(self, announce: Announce, skip: Skip) -> Answer:
+    def collect(self, announce: Announce, skip: Skip, args: dict[str, Any]) -> Answer:
         """Read all figures; one that cannot be read is None."""
         announce(None, "read /proc")
         try:

@@ -5,10 +5,13 @@ A child answers a few kilobytes a minute, yet each module that it imports stays 
 with plain dictionaries, and what they hold is checked where the parent makes readings of them.
 
 The two speak in lines of JSON over the child's stdin and stdout. The parent asks
-``{"id": 7, "skip": [[3, "nvmlDeviceGetName", "why"], ...]}``. Before each call that may hang the
-child says ``{"id": 7, "call": [3, "nvmlDeviceGetName"]}``; it ends with
-``{"id": 7, "kind": "reading", "value": {...}}``, or kind ``absent`` or ``failed`` with a reason
-and a message. So whoever waits for a silent child knows where it is stuck.
+``{"id": "nvml/7", "source": "nvml", "args": {...}, "skip": [[3, "nvmlDeviceGetName", "why"], ...],
+"retry": [[4, "nvmlDeviceGetUUID"], ...]}``: calls to leave out, and calls that hung before and may
+be made again. The child answers ``{"id": "nvml/7", "kind": "reading", "value": {...}}``, or kind
+``absent`` or ``failed`` with a reason and a message, and in ``tried`` which of the calls to retry
+it made. Before each call that may hang it notes the call in its diary, so that whoever waits for
+a silent child knows where it is stuck. What a driver tells by itself comes at any moment as
+``{"event": {...}}``.
 """
 
 from __future__ import annotations
@@ -26,9 +29,13 @@ if TYPE_CHECKING:
     Answer: TypeAlias = dict[str, Any]
 
     class Source(Protocol):
-        """Reads one kind of thing; runs in a child process, may hang and may keep state."""
+        """Reads one kind of thing; runs in a child process, may hang and may keep state.
 
-        def collect(self, announce: Announce, skip: Skip) -> Answer:
+        A source may also have a method ``watch(tell)``: it runs for ever in a thread of its own
+        and tells events, each a plain dictionary.
+        """
+
+        def collect(self, announce: Announce, skip: Skip, args: dict[str, Any]) -> Answer:
             """Read now, announcing each call that may hang and leaving out those to skip."""
             ...
 
@@ -65,20 +72,27 @@ def clean(text: str | bytes, limit: int = TEXT_MAX) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def decode_request(line: bytes) -> tuple[int, dict[Pair, str]]:
-    """Give the number and the pairs to skip of a request."""
-    request = json.loads(line)
-    return request["id"], {(gpu, call): why for gpu, call, why in request["skip"]}
+def encode_note(gpu: int | None, call: str) -> bytes:
+    """Give the diary's note of a call."""
+    return (f"{gpu} {call}" if gpu is not None else f"- {call}").encode()
 
 
-def encode_call(number: int, gpu: int | None, call: str) -> bytes:
-    """Give the line that announces a call."""
-    return encode({"id": number, "call": [gpu, call]})
+def decode_note(note: bytes) -> Pair | None:
+    """Give the call of a diary's note; None if no call was under way."""
+    gpu, _, call = note.decode("utf-8", "replace").partition(" ")
+    if not call:
+        return None
+    return (int(gpu) if gpu.isdecimal() else None), call
 
 
-def encode_answer(number: int, answer: Answer) -> bytes:
+def encode_answer(number: str, answer: Answer, tried: list[Pair]) -> bytes:
     """Give the line that answers a request."""
-    return encode({"id": number, **answer})
+    return encode({"id": number, **answer, "tried": tried})
+
+
+def encode_event(event: Mapping[str, Any]) -> bytes:
+    """Give the line of something that nobody asked for; short enough to be written at once."""
+    return encode({"event": event})
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -93,7 +93,7 @@ class NvmlSource:
         self._collections = 0
         self._unsupported: dict[tuple[int, str], int] = {}
 
-    def collect(self, announce: Announce, skip: Skip) -> Answer:
+    def collect(self, announce: Announce, skip: Skip, args: dict[str, Any]) -> Answer:
         """Read the GPUs; start NVML first if it is not running."""
         self._collections += 1
         stuck = next((why for (gpu, _), why in skip.items() if gpu is None), None)

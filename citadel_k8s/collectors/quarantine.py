@@ -1,5 +1,6 @@
 """Calls that hung are left out for a while, longer each time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,10 +50,14 @@ class Quarantine:
         now = self._clock.monotonic()
         return {pair: entry.why for pair, entry in self._entries.items() if now < entry.until}
 
-    def answered(self, pairs: set[Pair]) -> None:
-        """Forget what was tried again and answered."""
+    def due(self) -> list[Pair]:
+        """Give the pairs whose time is over: they hung once and may be tried again."""
         now = self._clock.monotonic()
-        gpus = {gpu for gpu, _ in pairs}
-        for pair in [p for p, entry in self._entries.items() if now >= entry.until]:
-            if pair in pairs or (pair[1] == WHOLE_GPU and pair[0] in gpus):
+        return [pair for pair, entry in self._entries.items() if now >= entry.until]
+
+    def answered(self, pairs: Iterable[Pair]) -> None:
+        """Forget what was tried again and answered."""
+        for pair in pairs:
+            entry = self._entries.get(pair)
+            if entry is not None and self._clock.monotonic() >= entry.until:
                 del self._entries[pair]

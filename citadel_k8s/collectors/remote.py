@@ -1,4 +1,7 @@
-"""A source read in a child process: asked with patience, and never waited for in vain."""
+"""Sources read in child processes: asked with patience, and never waited for in vain.
+
+NVML has a child of its own, since its hangs are of another kind; what is read of files shares one.
+"""
 
 import os
 import sys
@@ -8,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.aio.supervise import (
+    ChildError,
     ChildGoneError,
     ChildHungError,
     ChildRefusedError,
@@ -15,15 +19,28 @@ from citadel_k8s.aio.supervise import (
 )
 from citadel_k8s.collectors.base import (
     Answered,
-    Call,
     Pair,
+    containers_from,
+    decode_event,
     decode_line,
     encode_request,
     gpus_from,
     host_from,
+    processes_from,
 )
+from citadel_k8s.collectors.lines import decode_note
 from citadel_k8s.collectors.quarantine import Quarantine
-from citadel_k8s.models.readings import Absent, Failed, Gpus, Host, Outcome, Reading
+from citadel_k8s.models.readings import (
+    Absent,
+    ContainerUsage,
+    Failed,
+    GpuEvent,
+    Gpus,
+    Host,
+    Outcome,
+    Processes,
+    Reading,
+)
 
 T = TypeVar("T")
 
@@ -42,18 +59,23 @@ FRESH_CHILD_REASONS: Final = frozenset({"DriverMismatch"})
 """Reasons that only a new process can outlive: NVML is never unloaded, so that a child from
 before a driver upgrade keeps the old library."""
 
+FILE_SOURCES: Final = ("host", "containers", "processes", "drm")
+"""Sources of the child that reads files."""
+
 
 class ChildCollector(Generic[T]):
-    """Collects one source through a supervised child.
+    """Collects one source through a supervised child, which it may share with others.
 
     Parameters
     ----------
     name : str
         The source's name.
-    argv : sequence of str
-        The child's command.
+    supervisor : Supervisor
+        Keeps the child.
     decode : callable
         Gives the reading from its JSON form.
+    args : callable
+        Gives what the source is to be told with each request.
     clock : Clock or None
         What measures the quarantine.
     """
@@ -61,19 +83,20 @@ class ChildCollector(Generic[T]):
     def __init__(
         self,
         name: str,
-        argv: Sequence[str],
+        supervisor: Supervisor,
         decode: Callable[[Mapping[str, Any]], T],
         *,
+        args: Callable[[], Mapping[str, Any]] = dict,
         clock: Clock | None = None,
-        env: Mapping[str, str] | None = None,
         patience: float = CALL_PATIENCE,
         deadline: float = COLLECT_DEADLINE,
     ) -> None:
         self.name = name
+        self.supervisor = supervisor
         self._decode = decode
+        self._args = args
         self._patience = patience
         self._deadline = deadline
-        self._supervisor = Supervisor(argv, env=env)
         self._quarantine = Quarantine(clock or SystemClock())
         self._number = 0
 
@@ -83,38 +106,53 @@ class ChildCollector(Generic[T]):
         for _ in range(ATTEMPTS):
             try:
                 return await self._attempt()
-            except _AgainError as again:
-                outcome = again.outcome
+            except ChildHungError as error:
+                outcome = self._hung(error)
+            except ChildGoneError as error:
+                where = decode_note(error.at)
+                what = f" in {_where(where)}" if where else ""
+                outcome = Failed("CollectorDied", f"the collector process died{what}: {error}")
             except ChildRefusedError as error:
                 return Failed("Unresponsive", str(error))
         return outcome
 
     async def close(self) -> None:
         """End the child."""
-        await self._supervisor.close()
+        await self.supervisor.close()
 
     async def _attempt(self) -> Outcome[T]:
         self._number += 1
-        conversation = _Conversation(self._number)
-        request = encode_request(self._number, self._quarantine.active())
-        try:
-            await self._supervisor.exchange(
-                request, conversation.hear, silence=self._patience, deadline=self._deadline
-            )
-        except ChildHungError as error:
-            raise _AgainError(self._hung(conversation, error)) from error
-        except ChildGoneError as error:
-            where = f" in {_where(conversation.current)}" if conversation.current else ""
-            died = f"the collector process died{where}: {error}"
-            raise _AgainError(Failed("CollectorDied", died)) from error
-        self._quarantine.answered(conversation.made)
-        return await self._finished(conversation.outcome)
+        number = self._number
+        answers: list[Answered] = []
 
-    def _hung(self, conversation: "_Conversation", error: ChildHungError) -> Failed:
-        where = _where(conversation.current) if conversation.current else "the collector process"
-        why = f"{error} from {where}"
-        if conversation.current is not None:
-            self._quarantine.hung(conversation.current, why)
+        def hear(line: bytes) -> bool:
+            answer = decode_line(line, self._name_of(number))
+            if answer is not None:
+                answers.append(answer)
+            return answer is not None
+
+        request = encode_request(
+            self._name_of(number),
+            self.name,
+            self._args(),
+            self._quarantine.active(),
+            self._quarantine.due(),
+        )
+        await self.supervisor.exchange(
+            request, hear, silence=self._patience, deadline=self._deadline
+        )
+        self._quarantine.answered(answers[0].tried)
+        return await self._finished(answers[0].outcome)
+
+    def _name_of(self, number: int) -> str:
+        # Numbers alone would be those of the other sources of the same child, too.
+        return f"{self.name}/{number}"
+
+    def _hung(self, error: ChildError) -> Failed:
+        pair = decode_note(error.at)
+        why = f"{error} from {_where(pair) if pair else 'the collector process'}"
+        if pair is not None:
+            self._quarantine.hung(pair, why)
         return Failed("Unresponsive", why)
 
     async def _finished(self, outcome: Outcome[dict[str, Any]]) -> Outcome[T]:
@@ -122,61 +160,69 @@ class ChildCollector(Generic[T]):
             case Reading(value):
                 try:
                     return Reading(self._decode(value))
-                except (TypeError, KeyError) as error:
+                except (TypeError, KeyError, ValueError, AttributeError) as error:
                     return Failed("CollectorError", f"the answer cannot be read: {error!r}")
             case Absent(reason, _) | Failed(reason, _):
                 if reason in FRESH_CHILD_REASONS:
-                    await self._supervisor.recycle()
+                    await self.supervisor.recycle()
                 return outcome
 
 
-class _AgainError(Exception):
-    """An attempt came to nothing; its outcome stands unless another one does better."""
+def nvml_collector(
+    root: Path,
+    *,
+    clock: Clock | None = None,
+    on_event: Callable[[GpuEvent], None] = lambda _event: None,
+) -> ChildCollector[Gpus]:
+    """Give the collector of NVIDIA GPUs; their events are handed over as they happen."""
 
-    def __init__(self, outcome: Failed) -> None:
-        super().__init__(outcome.message)
-        self.outcome = outcome
+    def unasked(line: bytes) -> bool:
+        event = decode_event(line)
+        if event is not None:
+            on_event(event)
+        return event is not None
 
-
-class _Conversation:
-    """What the child said about one request."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self.current: Pair | None = None
-        self.made: set[Pair] = set()
-        self.outcome: Outcome[dict[str, Any]] = Failed("CollectorDied", "no answer")
-
-    def hear(self, line: bytes) -> bool:
-        match decode_line(line, self._number):
-            case Call(pair):
-                self.current = pair
-                self.made.add(pair)
-                return False
-            case Answered(outcome):
-                self.current = None
-                self.outcome = outcome
-                return True
-            case None:
-                return False
+    supervisor = Supervisor(argv_of(("nvml",), root), env=environment(), unasked=unasked)
+    return ChildCollector("nvml", supervisor, gpus_from, clock=clock)
 
 
-def host_collector(root: Path, *, clock: Clock | None = None) -> ChildCollector[Host]:
-    """Give the collector of the host's figures."""
-    return ChildCollector("host", _argv("host", root), host_from, clock=clock, env=_environment())
+class FileCollectors:
+    """The collectors that read files; they share one child.
+
+    Parameters
+    ----------
+    root : Path
+        Where the host's ``/`` is seen from here.
+    wanted : callable
+        Gives the process ids and the ports that the processes' source is to look for.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        wanted: Callable[[], Mapping[str, Any]] = lambda: {"pids": [], "ports": []},
+        clock: Clock | None = None,
+    ) -> None:
+        child = Supervisor(argv_of(FILE_SOURCES, root), env=environment())
+        self.host: ChildCollector[Host] = ChildCollector("host", child, host_from, clock=clock)
+        self.drm: ChildCollector[Gpus] = ChildCollector("drm", child, gpus_from, clock=clock)
+        self.containers: ChildCollector[tuple[ContainerUsage, ...]] = ChildCollector(
+            "containers", child, containers_from, clock=clock
+        )
+        self.processes: ChildCollector[Processes] = ChildCollector(
+            "processes", child, processes_from, args=wanted, clock=clock
+        )
 
 
-def nvml_collector(root: Path, *, clock: Clock | None = None) -> ChildCollector[Gpus]:
-    """Give the collector of NVIDIA GPUs."""
-    return ChildCollector("nvml", _argv("nvml", root), gpus_from, clock=clock, env=_environment())
+def argv_of(sources: Sequence[str], root: Path) -> list[str]:
+    """Give the command of a child that reads these sources."""
+    return [sys.executable, "-m", "citadel_k8s.collectors.child", ",".join(sources), str(root)]
 
 
-def _argv(source: str, root: Path) -> list[str]:
-    return [sys.executable, "-m", "citadel_k8s.collectors.child", source, str(root)]
-
-
-def _environment() -> dict[str, str]:
-    # A child needs no secrets, and one heap: threads of their own heaps cost megabytes.
+def environment() -> dict[str, str]:
+    """Give a child's environment: no secrets, and one heap."""
+    # Threads of their own heaps cost megabytes.
     own = {k: v for k, v in os.environ.items() if not k.startswith("CITADEL__")}
     return own | {"MALLOC_ARENA_MAX": "1"}
 

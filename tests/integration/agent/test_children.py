@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,12 @@ from citadel_k8s.aio.supervise import (
 )
 from citadel_k8s.collectors.base import gpus_from
 from citadel_k8s.collectors.quarantine import QUARANTINE_FIRST
-from citadel_k8s.collectors.remote import ChildCollector
+from citadel_k8s.collectors.remote import ChildCollector, argv_of
 from citadel_k8s.models.readings import Absent, Failed, Gpus, Reading
 from tests.integration.agent.conftest import alive, until
 from tests.native.fake_nvml import FakeNvml
 
-NVML = [sys.executable, "-m", "citadel_k8s.collectors.child", "nvml", "/"]
+NVML = argv_of(("nvml",), Path("/"))
 
 
 @pytest.fixture
@@ -30,7 +31,8 @@ async def collector_of() -> AsyncIterator[Callable[..., ChildCollector[Gpus]]]:
 
     def make(env: dict[str, str], argv: list[str] = NVML, **more: Any) -> ChildCollector[Gpus]:
         more = {"patience": 1.0, "deadline": 5.0, "clock": ManualClock()} | more
-        collectors.append(ChildCollector("nvml", argv, gpus_from, env=env, **more))
+        supervisor = Supervisor(argv, env=env)
+        collectors.append(ChildCollector("nvml", supervisor, gpus_from, **more))
         return collectors[-1]
 
     yield make
@@ -149,10 +151,10 @@ async def test_after_a_driver_upgrade_a_new_child_is_asked(collector_of, driver:
     driver.state.init = 18
     collector = collector_of(driver.env())
     await collector.collect()
-    assert collector._supervisor.pid is None
+    assert collector.supervisor.pid is None
     driver.state.init = 0
     await read(collector)
-    assert collector._supervisor.started == 2
+    assert collector.supervisor.started == 2
 
 
 async def test_a_call_that_hangs_is_named_left_out_and_tried_again_later(
@@ -166,13 +168,13 @@ async def test_a_call_that_hangs_is_named_left_out_and_tried_again_later(
     assert gpus[1].message == "no answer for 1 s from nvmlDeviceGetPowerUsage on GPU 1"
     assert (gpus[1].power_watts, gpus[1].temperature_celsius) == (None, 41)
     assert gpus[2].health == "ok"
-    started = collector._supervisor.started
+    started = collector.supervisor.started
     await read(collector)
-    assert collector._supervisor.started == started
+    assert collector.supervisor.started == started
     driver.heal(1)
     clock.advance(QUARANTINE_FIRST)
     assert (await read(collector)).gpus[1].health == "ok"
-    assert collector._supervisor.started == started
+    assert collector.supervisor.started == started
 
 
 async def test_a_gpu_on_which_everything_hangs_is_left_out_as_a_whole(
@@ -184,7 +186,7 @@ async def test_a_gpu_on_which_everything_hangs_is_left_out_as_a_whole(
     gpus = (await read(collector)).gpus
     assert (gpus[1].health, gpus[1].reason, gpus[1].uuid) == ("failed", "Unresponsive", None)
     assert [gpus[i].health for i in (0, 2, 3)] == ["ok"] * 3
-    assert collector._supervisor.unreaped == 0
+    assert collector.supervisor.unreaped == 0
 
 
 async def test_a_driver_that_hangs_at_its_start_is_a_failure_with_the_call_in_it(
@@ -203,11 +205,11 @@ async def test_a_child_that_is_killed_from_outside_is_replaced(collector_of, dri
 
     collector = collector_of(driver.env())
     await read(collector)
-    pid = collector._supervisor.pid
+    pid = collector.supervisor.pid
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not alive(pid))
     assert len((await read(collector)).gpus) == 4
-    assert collector._supervisor.pid != pid
+    assert collector.supervisor.pid != pid
 
 
 async def test_a_child_that_dies_each_time_is_a_failure_with_its_end_in_it(collector_of):

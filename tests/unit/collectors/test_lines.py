@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from citadel_k8s.collectors.base import (
     Answered,
-    Call,
+    decode_event,
     decode_line,
     encode_request,
     gpus_from,
@@ -16,23 +16,48 @@ from citadel_k8s.collectors.base import (
 from citadel_k8s.collectors.lines import (
     absent,
     clean,
-    decode_request,
+    decode_note,
     encode_answer,
-    encode_call,
+    encode_event,
+    encode_note,
     failed,
     reading,
 )
-from citadel_k8s.models.readings import Absent, Failed, Gpu, Gpus, Host, Reading
+from citadel_k8s.models.readings import Absent, Failed, Gpu, GpuEvent, Gpus, Host, Reading
 
 
-def test_a_request_and_its_pairs_to_skip_come_back_as_they_were():
+def test_a_request_tells_what_to_skip_and_what_to_try_again():
     skip = {(3, "nvmlDeviceGetName"): "why", (None, "nvmlInit"): "because"}
-    assert decode_request(encode_request(7, skip)) == (7, skip)
+    request = json.loads(encode_request("nvml/7", "nvml", {"pids": [1]}, skip, [(4, "x")]))
+    assert request == {
+        "id": "nvml/7",
+        "source": "nvml",
+        "args": {"pids": [1]},
+        "skip": [[3, "nvmlDeviceGetName", "why"], [None, "nvmlInit", "because"]],
+        "retry": [[4, "x"]],
+    }
 
 
-def test_an_announced_call_tells_where_the_child_is():
-    assert decode_line(encode_call(7, 3, "x"), 7) == Call((3, "x"))
-    assert decode_line(encode_call(7, None, "nvmlInit"), 7) == Call((None, "nvmlInit"))
+@pytest.mark.parametrize("pair", [(3, "nvmlDeviceGetName"), (None, "statvfs /")])
+def test_a_noted_call_tells_where_the_child_is(pair):
+    assert decode_note(encode_note(*pair)) == pair
+
+
+@pytest.mark.parametrize("note", [b"", b"3", b"\xff"])
+def test_a_note_without_a_call_is_none(note: bytes):
+    assert decode_note(note) is None
+
+
+def test_an_event_comes_through_whatever_is_being_asked():
+    event = GpuEvent("xid", 3, "GPU-3", 79)
+    assert decode_event(encode_event(dataclasses.asdict(event))) == event
+
+
+@pytest.mark.parametrize(
+    "line", [b"{}\n", b'{"event":\n', b'{"event":{}}\n', b'{"event":{"new":1}}\n', b'{"id":1}\n']
+)
+def test_a_line_that_is_no_event_is_none(line: bytes):
+    assert decode_event(line) is None
 
 
 @pytest.mark.parametrize(
@@ -44,11 +69,13 @@ def test_an_announced_call_tells_where_the_child_is():
     ],
 )
 def test_an_answer_becomes_the_outcome_that_it_stands_for(answer, outcome):
-    assert decode_line(encode_answer(7, answer), 7) == Answered(outcome)
+    line = encode_answer("nvml/7", answer, [(3, "x")])
+    assert decode_line(line, "nvml/7") == Answered(outcome, frozenset({(3, "x")}))
 
 
 def test_a_line_for_an_earlier_request_is_left_out():
-    assert decode_line(encode_answer(6, failed("a", "b")), 7) is None
+    assert decode_line(encode_answer("nvml/6", failed("a", "b"), []), "nvml/7") is None
+    assert decode_line(encode_answer("host/7", failed("a", "b"), []), "nvml/7") is None
 
 
 @pytest.mark.parametrize(
@@ -57,17 +84,17 @@ def test_a_line_for_an_earlier_request_is_left_out():
         b"Fatal: something\n",
         b"[]\n",
         b"{}\n",
-        b'{"id":7}\n',
-        b'{"id":7,"kind":"new"}\n',
-        b'{"id":7,"kind":"reading","value":3}\n',
-        b'{"id":7,"call":[1]}\n',
+        b'{"id":"nvml/7"}\n',
+        b'{"id":"nvml/7","tried":[],"kind":"new"}\n',
+        b'{"id":"nvml/7","tried":[],"kind":"reading","value":3}\n',
+        b'{"id":"nvml/7","tried":[1],"kind":"absent","reason":"a","message":"b"}\n',
         b"\xff\xfe\n",
         b"[" * 100_000 + b"\n",
     ],
 )
 def test_nonsense_from_a_child_is_an_error_that_can_be_caught(line: bytes):
     with pytest.raises(ValueError):  # noqa: PT011 - its subclasses are the library's business
-        decode_line(line, 7)
+        decode_line(line, "nvml/7")
 
 
 def test_readings_survive_the_way_through_json():

@@ -38,6 +38,17 @@ def test_a_call_that_answered_after_its_time_is_forgotten():
     assert quarantine.active() == {}
 
 
+def test_a_call_is_due_once_its_time_is_over_and_until_it_has_answered():
+    clock = ManualClock()
+    quarantine = Quarantine(clock)
+    quarantine.hung((3, "a"), "why")
+    assert quarantine.due() == []
+    clock.advance(QUARANTINE_FIRST)
+    assert quarantine.due() == [(3, "a")]
+    quarantine.answered([(3, "a")])
+    assert quarantine.due() == []
+
+
 def test_an_answer_does_not_free_a_call_that_was_not_made():
     quarantine = Quarantine(ManualClock())
     quarantine.hung((3, "a"), "why")
