@@ -50,7 +50,8 @@ class Outbox(Generic[T]):
     Parameters
     ----------
     send : callable
-        Delivers one item or raises one of ``errors``; bounded by ``timeout``.
+        Delivers one item or raises one of ``errors``; bounded by ``timeout``. An error may carry
+        ``retry_after``, seconds that the server asked to wait: they are waited in full.
     errors : tuple of exception types
         What counts as "try again"; everything else is a bug and ends `run`.
     clock : Clock or None
@@ -58,7 +59,7 @@ class Outbox(Generic[T]):
     timeout : float
         Seconds that one attempt may take.
     longest_pause : float
-        Seconds that no pause between two attempts exceeds.
+        Seconds that no pause between two attempts exceeds, unless the server asked for more.
     jitter : callable
         Gives a factor in [0, 1) by which a pause is lengthened, up to twice its base.
     """
@@ -82,6 +83,7 @@ class Outbox(Generic[T]):
         self._item: T | None = None
         self._filled = asyncio.Event()
         self._base = BACKOFF_FIRST
+        self._asked = 0.0
         self.freshness = Freshness()
 
     @property
@@ -104,6 +106,9 @@ class Outbox(Generic[T]):
     async def send_now(self, item: T, timeout: float) -> bool:
         """Send this item past any pause, in one attempt; say whether it got through.
 
+        Past one that the server asked for as well: a last word is one request, and there is no
+        later for it.
+
         Call it when `run` is over: two writers on one connection take each other's answers.
         """
         self._item = item
@@ -119,6 +124,8 @@ class Outbox(Generic[T]):
                 await self._send(item)
         except self._errors as error:
             self._failure(started, str(error) or type(error).__name__)
+            # By its name alone: what an error of the way out is, is not known here.
+            self._asked = getattr(error, "retry_after", None) or 0.0
             return False
         self._success(started)
         if self._item is item:
@@ -147,6 +154,7 @@ class Outbox(Generic[T]):
         )
 
     def _pause(self) -> float:
-        pause = self._base * (1 + self._jitter())
+        # A fleet that was told the same moment does not come back at it as one.
+        pause = max(self._base, self._asked) + self._base * self._jitter()
         self._base = min(self._base_max, self._base * 2)
         return pause
