@@ -4,21 +4,16 @@
 `citadel_k8s.stores.fake` has one in memory, held to the same contract.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Collection, Mapping
+from typing import Any
 
-import redis.asyncio as redis_asyncio
 from redis import exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from typing_extensions import override
 
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.constants import STATUS_STREAM, STATUS_STREAM_MAXLEN
-from citadel_k8s.errors import ConfigError, StreamError
 from citadel_k8s.models.codec import format_timestamp
+from citadel_k8s.stores.connection import ANSWER_TIMEOUT, RedisConnection
 from citadel_k8s.stores.entries import (
     DEFAULT_BLOCK,
     DEFAULT_COUNT,
@@ -38,10 +33,6 @@ __all__ = [
     "StatusStream",
     "StreamHead",
 ]
-
-ANSWER_TIMEOUT: Final = 3.0
-"""Seconds for connecting, logging in and an answer, on top of the time that a read may block. A
-server on the same continent answers in 0.2 s; 5 s without one is when readers count as down."""
 
 
 class RedisStatusStream(StatusStream):
@@ -81,10 +72,15 @@ class RedisStatusStream(StatusStream):
     ) -> None:
         self.stream = stream
         self._max_length = max_length
-        self._answer_timeout = answer_timeout
         self._clock = clock or SystemClock()
-        self._pool = _pool(url, username, password)
-        self._redis: redis_asyncio.Redis = redis_asyncio.Redis(connection_pool=self._pool)
+        self._server = RedisConnection(
+            url,
+            purpose=stream,
+            username=username,
+            password=password,
+            answer_timeout=answer_timeout,
+        )
+        self._redis = self._server.redis
 
     @override
     async def read(
@@ -92,7 +88,7 @@ class RedisStatusStream(StatusStream):
     ) -> list[Entry]:
         # BLOCK 0 means "for ever" to the server, so that not to wait is to leave it out.
         wait = max(1, round(block * 1000)) if block > 0 else None
-        async with self._edge("reading", max(block, 0)):
+        async with self._server.edge("reading", max(block, 0)):
             answer: Any = await self._redis.xread(
                 {self.stream: str(after)}, count=count, block=wait
             )
@@ -101,7 +97,7 @@ class RedisStatusStream(StatusStream):
 
     @override
     async def head(self) -> StreamHead:
-        async with self._edge("asking for the end"):
+        async with self._server.edge("asking for the end"):
             pipeline: Any = self._redis.pipeline(transaction=True)
             pipeline.time()
             pipeline.xinfo_stream(self.stream)
@@ -113,7 +109,7 @@ class RedisStatusStream(StatusStream):
     @override
     async def append(self, node_id: str, payload: bytes) -> EntryId:
         timestamp = format_timestamp(self._clock.now())
-        async with self._edge("appending"):
+        async with self._server.edge("appending"):
             key: Any = await self._redis.xadd(
                 self.stream,
                 {"nodeId": node_id, "timestamp": timestamp, "payload": payload},
@@ -123,7 +119,7 @@ class RedisStatusStream(StatusStream):
 
     @override
     async def trim(self, older_than_ms: int) -> int:
-        async with self._edge("trimming"):
+        async with self._server.edge("trimming"):
             gone: Any = await self._redis.xtrim(
                 self.stream, minid=f"{older_than_ms}-0", approximate=False
             )
@@ -131,7 +127,7 @@ class RedisStatusStream(StatusStream):
 
     @override
     async def load_snapshot(self, name: str) -> dict[str, bytes]:
-        async with self._edge(f"loading {name}"):
+        async with self._server.edge(f"loading {name}"):
             fields: Any = await self._redis.hgetall(name)
         return {key.decode(errors="replace"): value for key, value in fields.items()}
 
@@ -141,7 +137,7 @@ class RedisStatusStream(StatusStream):
     ) -> None:
         if not fields and not removed:
             return
-        async with self._edge(f"saving {name}"):
+        async with self._server.edge(f"saving {name}"):
             pipeline: Any = self._redis.pipeline(transaction=True)
             if removed:
                 pipeline.hdel(name, *removed)
@@ -151,30 +147,7 @@ class RedisStatusStream(StatusStream):
 
     @override
     async def close(self) -> None:
-        async with self._edge("closing"):
-            await self._pool.disconnect()
-
-    @asynccontextmanager
-    async def _edge(self, doing: str, extra: float = 0.0) -> AsyncGenerator[None]:
-        """Bound what is done to the server, and turn what goes wrong into a `StreamError`."""
-        limit = extra + self._answer_timeout
-        try:
-            async with asyncio.timeout(limit):
-                yield
-        except TimeoutError as error:
-            raise self._error(doing, f"no answer within {limit:g} s") from error
-        except (exceptions.RedisError, OSError) as error:
-            raise self._error(doing, str(error) or type(error).__name__) from error
-
-    def _error(self, doing: str, detail: str) -> StreamError:
-        options = self._pool.connection_kwargs
-        where = (
-            options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-        )
-        # A server that does not know AUTH quotes its arguments.
-        for secret in filter(None, (options.get("password"),)):
-            detail = detail.replace(str(secret), "***")
-        return StreamError(f"{self.stream} at {where}: {doing}: {detail}")
+        await self._server.close()
 
 
 def _stream_info(answer: Any) -> dict[str, Any]:
@@ -184,24 +157,3 @@ def _stream_info(answer: Any) -> dict[str, Any]:
         raise answer
     info: dict[str, Any] = answer
     return info
-
-
-def _pool(url: str, username: str | None, password: str | None) -> redis_asyncio.ConnectionPool:
-    try:
-        pool: redis_asyncio.ConnectionPool = redis_asyncio.ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
-        # An option that no connection knows must not wait for the first read.
-        pool.make_connection()  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, exceptions.RedisError) as error:
-        # The URL is not quoted: a password may be in it.
-        raise ConfigError(f"the Redis URL cannot be used: {error}") from error
-    # After the URL and not before it: these are not for a query string to change.
-    pool.connection_kwargs |= {
-        "decode_responses": False,
-        "protocol": 2,  # one shape of answers from servers of every age
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": None,  # each call has its own limit; a blocking read needs more
-        "socket_connect_timeout": None,
-    }
-    given = {"username": username, "password": password}
-    pool.connection_kwargs |= {key: value for key, value in given.items() if value is not None}
-    return pool

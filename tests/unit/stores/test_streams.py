@@ -116,6 +116,6 @@ def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
 
 def test_user_and_password_beside_the_url_win() -> None:
     stream = RedisStatusStream("redis://a:b@h/0?decode_responses=yes", username="c", password="d")
-    options = stream._pool.connection_kwargs
+    options = stream._server.redis.connection_pool.connection_kwargs
     assert (options["username"], options["password"]) == ("c", "d")
     assert options["decode_responses"] is False
