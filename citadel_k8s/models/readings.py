@@ -183,7 +183,8 @@ class Gpu:
 
     ``memory_bus_ratio`` is how busy the memory's bus is, not how full the memory.
     ``processes`` is None where the driver does not say, which is not the same as none.
-    ``age_seconds`` is set where values are not of the last reading.
+    ``age_seconds`` is set where values are not of the last reading. ``minor`` is the number of
+    the device's node, as in ``/dev/nvidia3`` or ``card3``: some name devices by it.
     """
 
     index: int
@@ -218,6 +219,7 @@ class Gpu:
     reason: str | None = None
     message: str | None = None
     age_seconds: float | None = None
+    minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,9 +339,10 @@ class Holder:
     """Who holds a GPU or a slice of it.
 
     ``how``: ``exclusive``, ``time-sliced``, ``mps``, ``mig``, ``claim``, ``host`` (used outside
-    any pod), ``unallocated`` (used by a pod that was not given it) or ``unknown`` (used by
-    processes of which nobody can say where they belong). ``idle_seconds``: how long it has been
-    held without a process on it; None where it is in use or that is not known.
+    any pod), ``unallocated`` (used by a pod that was not given it), ``process`` (used by this
+    pod; what it was given is not known) or ``unknown`` (nobody can say where the processes belong,
+    or who was given the device). ``idle_seconds``: how long it has been held without a process on
+    it; None where it is in use or that is not known.
     """
 
     device: str
