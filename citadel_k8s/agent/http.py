@@ -1,4 +1,8 @@
-"""What the agent serves: its status, its health and its metrics. Everything is read-only."""
+"""What the agent serves: its status and parts of it, its health and its metrics.
+
+Everything is read-only, and answered from what is known: no request makes a driver wait, and only
+``?fresh=1`` makes one be asked, once for all who ask at the same time.
+"""
 
 import asyncio
 import json
@@ -9,9 +13,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from citadel_k8s.agent.access import Access
 from citadel_k8s.agent.board import Board
 from citadel_k8s.agent.vitals import Vitals
-from citadel_k8s.models.codec import encode
+from citadel_k8s.models.codec import encode, format_timestamp
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics
 
 STATUS_CACHE_SECONDS: Final = 1.0
@@ -21,6 +26,12 @@ fresh."""
 FRESH_WAIT: Final = 3.0
 """Seconds that ``?fresh=1`` waits for the sources; then it tells what is known. Whoever asks for
 the live state of a node gives it three seconds."""
+
+REQUEST_MAX: Final = 1024
+"""Bytes that a request's body may have: none has one."""
+
+OPEN_PATHS: Final = frozenset({"/health", "/health/live", "/health/ready", "/ping"})
+"""Paths that anybody may ask: they tell that the agent lives, and nothing of the node."""
 
 SHUTDOWN_SECONDS: Final = 0.5
 """Seconds that open requests are given when the agent ends."""
@@ -39,6 +50,8 @@ class StatusServer:
         Renders ``/metrics``.
     refresh : callable
         Reads all sources once more.
+    access : Access or None
+        Who may ask; everybody if None.
     """
 
     def __init__(
@@ -47,13 +60,17 @@ class StatusServer:
         vitals: Vitals,
         metrics: AgentMetrics,
         refresh: Callable[[], Awaitable[None]],
+        access: Access | None = None,
     ) -> None:
+        self._access = access or Access()
         self._board = board
         self._vitals = vitals
         self._metrics = metrics
         self._refresh = refresh
         self._cached: bytes = b""
         self._cached_until = 0.0
+        self._rendered: object = None
+        self._revision = 0
         self._fresh_until = 0.0
         self._runner = web.AppRunner(
             self._application(),
@@ -72,7 +89,7 @@ class StatusServer:
             If the address cannot be listened on.
         """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        site = web.TCPSite(self._runner, host, port, ssl_context=self._access.tls)
         await site.start()
         address: Any = self._runner.addresses[0]
         return int(address[1])
@@ -82,18 +99,64 @@ class StatusServer:
         await self._runner.cleanup()
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[_errors_as_json], client_max_size=1024)
-        app.router.add_get("/status", self._status)
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/health/live", self._live)
-        app.router.add_get("/health/ready", self._ready)
-        app.router.add_get("/metrics", self._show_metrics)
+        app = web.Application(
+            middlewares=[_errors_as_json, self._protected], client_max_size=REQUEST_MAX
+        )
+        for path, handler in (
+            ("/status", self._status),
+            ("/services", self._services),
+            ("/resources", self._resources),
+            ("/worker", self._worker),
+            ("/ping", self._ping),
+            ("/health", self._health),
+            ("/health/live", self._live),
+            ("/health/ready", self._ready),
+            ("/metrics", self._show_metrics),
+        ):
+            app.router.add_get(path, handler)
         return app
 
+    @web.middleware
+    async def _protected(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if request.path in OPEN_PATHS or self._access.allows(request):
+            return await handler(request)
+        answer = _json({"error": "a bearer token or a client certificate is needed"}, status=401)
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="citadel-k8s"'
+        return answer
+
     async def _status(self, request: web.Request) -> web.Response:
+        await self._asked(request)
+        body = self._status_body()
+        tag = f"{self._board.speaker.boot_id}-{self._revision}"
+        headers = {"ETag": f'W/"{tag}"', "Cache-Control": "no-cache"}
+        if any(etag.value in {tag, "*"} for etag in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def _services(self, request: web.Request) -> web.Response:
+        await self._asked(request)
+        return _json({"services": self._part("services")})
+
+    async def _resources(self, request: web.Request) -> web.Response:
+        await self._asked(request)
+        parts = ("system", "gpu", "containers")
+        return _json({part: self._part(part) for part in parts})
+
+    async def _worker(self, _request: web.Request) -> web.Response:
+        # Not an empty worker: one that neither consumes nor works is read as stuck.
+        return _json({"worker": None, "reason": "NoJobWorker"})
+
+    async def _ping(self, _request: web.Request) -> web.Response:
+        return _json({"status": "pong", "timestamp": format_timestamp(self._board.moment().date)})
+
+    def _part(self, name: str) -> Any:
+        return json.loads(self._status_body())["status"].get(name)
+
+    async def _asked(self, request: web.Request) -> None:
         if request.query.get("fresh") in {"1", "true"}:
             await self._freshen()
-        return web.Response(body=self._status_body(), content_type="application/json")
 
     async def _freshen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -108,12 +171,17 @@ class StatusServer:
     def _status_body(self) -> bytes:
         now = asyncio.get_running_loop().time()
         if now >= self._cached_until:
+            if self._rendered is not self._board.snapshot:
+                self._rendered = self._board.snapshot
+                self._revision += 1
             self._cached = encode(self._board.message(seq=self._vitals.seq or None))
             self._cached_until = now + STATUS_CACHE_SECONDS
         return self._cached
 
-    async def _health(self, _request: web.Request) -> web.Response:
+    async def _health(self, request: web.Request) -> web.Response:
         speaker = self._board.speaker
+        if not self._access.allows(request):
+            return _json({"status": "ok", "version": speaker.version})
         return _json(
             {
                 "status": "ok",

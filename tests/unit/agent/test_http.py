@@ -1,11 +1,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from citadel_k8s.agent.access import Access
 from citadel_k8s.agent.board import Board
 from citadel_k8s.agent.http import StatusServer
 from citadel_k8s.agent.vitals import Vitals
@@ -20,7 +23,7 @@ SPEAKER = Speaker("n1", "n1", "boot-1", 30.0, "1.2.3")
 class Site:
     """A served agent with a knob for everything around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, access: Access | None = None) -> None:
         self.freshness = Freshness()
         self.refreshed = 0
         self.hang = False
@@ -28,7 +31,7 @@ class Site:
         self.url = ""
         vitals = Vitals(lambda: self.freshness, seq=lambda: 4)
         metrics = AgentMetrics(self._exposed)
-        self.server = StatusServer(self.board, vitals, metrics, self._refresh)
+        self.server = StatusServer(self.board, vitals, metrics, self._refresh, access)
 
     def learn(self, used: int = 1024**2) -> None:
         gpu = Gpu(0, uuid="GPU-0", health="ok", memory_used_bytes=used)
@@ -50,17 +53,26 @@ class Site:
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    site = Site()
+    async with served(Site()) as site:
+        yield site
+
+
+@asynccontextmanager
+async def served(site: Site) -> AsyncIterator[Site]:
     port = await site.server.start("127.0.0.1", 0)
     site.url = f"http://127.0.0.1:{port}"
-    yield site
-    await site.server.close()
+    try:
+        yield site
+    finally:
+        await site.server.close()
 
 
-async def get(site: Site, path: str, method: str = "GET") -> tuple[int, Any, dict[str, str]]:
+async def get(
+    site: Site, path: str, method: str = "GET", **headers: str
+) -> tuple[int, Any, dict[str, str]]:
     async with (
         aiohttp.ClientSession() as session,
-        session.request(method, site.url + path) as response,
+        session.request(method, site.url + path, headers=headers) as response,
     ):
         text = await response.text()
         is_json = response.content_type == "application/json"
@@ -164,3 +176,66 @@ async def test_metrics_are_served_in_the_format_that_is_asked_for(site: Site):
 async def test_a_head_request_gets_no_body(site: Site):
     status, body, _ = await get(site, "/health", "HEAD")
     assert (status, body) == (200, "")
+
+
+async def test_a_status_that_tells_nothing_new_is_not_sent_again(site: Site):
+    site.learn()
+    _, _, headers = await get(site, "/status")
+    tag = headers["ETag"]
+    status, body, headers = await get(site, "/status", **{"If-None-Match": tag})
+    assert (status, body, headers["ETag"]) == (304, "", tag)
+    await get(site, "/status?fresh=1")
+    assert (await get(site, "/status", **{"If-None-Match": tag}))[0] == 200
+
+
+async def test_the_parts_of_a_status_can_be_asked_for_alone(site: Site):
+    site.learn()
+    _, status, _ = await get(site, "/status")
+    assert (await get(site, "/services"))[1] == {"services": status["status"].get("services")}
+    assert (await get(site, "/resources"))[1]["gpu"] == status["status"]["gpu"]
+
+
+async def test_a_node_without_a_job_worker_does_not_pretend_to_have_a_stuck_one(site: Site):
+    assert (await get(site, "/worker"))[:2] == (200, {"worker": None, "reason": "NoJobWorker"})
+
+
+async def test_a_ping_is_answered_with_the_date(site: Site):
+    answer = {"status": "pong", "timestamp": "2026-11-23T08:00:00Z"}
+    assert (await get(site, "/ping"))[:2] == (200, answer)
+
+
+PROTECTED = ("/status", "/services", "/resources", "/worker", "/metrics", "/nothing")
+
+
+async def test_with_a_token_only_its_bearers_are_told_of_the_node(tmp_path: Path):
+    file = tmp_path / "token"
+    file.write_text("s3cret\n")
+    async with served(Site(Access(token_file=file))) as site:
+        for path in PROTECTED:
+            assert (await get(site, path))[0] == 401, path
+            assert (await get(site, path, Authorization="Bearer wrong"))[0] == 401, path
+            assert (await get(site, path, Authorization="Basic s3cret"))[0] == 401, path
+        status, _, _ = await get(site, "/status", Authorization="Bearer s3cret")
+        assert status == 200
+
+
+async def test_with_a_token_health_stays_open_and_tells_nothing_of_the_node(tmp_path: Path):
+    file = tmp_path / "token"
+    file.write_text("s3cret")
+    async with served(Site(Access(token_file=file))) as site:
+        assert (await get(site, "/health"))[:2] == (200, {"status": "ok", "version": "1.2.3"})
+        assert (await get(site, "/health/live"))[0] == 200
+        assert (await get(site, "/ping"))[0] == 200
+        full = await get(site, "/health", Authorization="Bearer s3cret")
+        assert full[1]["nodeId"] == "n1"
+
+
+async def test_a_token_that_is_replaced_counts_from_the_next_request_on(tmp_path: Path):
+    file = tmp_path / "token"
+    file.write_text("old")
+    async with served(Site(Access(token_file=file))) as site:
+        file.write_text("new")
+        assert (await get(site, "/status", Authorization="Bearer old"))[0] == 401
+        assert (await get(site, "/status", Authorization="Bearer new"))[0] == 200
+        file.unlink()
+        assert (await get(site, "/status", Authorization="Bearer new"))[0] == 401

@@ -85,11 +85,11 @@ def test_the_agent_does_not_load_what_it_does_not_use():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("source", ["host", "nvml"])
+@pytest.mark.parametrize("source", ["host", "containers", "processes", "drm", "nvml"])
 def test_a_collector_child_loads_next_to_nothing(source: str):
     code = (
         "import sys, citadel_k8s.collectors.child\n"
-        f"citadel_k8s.collectors.child._source('{source}', '/')\n"
+        f"citadel_k8s.collectors.child.make_source('{source}', '/')\n"
         "heavy = {'asyncio', 'pydantic', 'structlog', 'aiohttp', 'redis', 'typing', "
         "'dataclasses', 'inspect', 'pathlib'}\n"
         "print(sorted(heavy & set(sys.modules)))"
