@@ -1,82 +1,138 @@
-"""What is known of each source, how old it is, and what of it is worth telling at once.
-
-A source that fails does not take back what it said before: the last good value stays, with its
-age and the reason.
-"""
+"""Everything that the agent knows of its node, and what of it is worth telling at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Generic, TypeVar
 
-from citadel_k8s.models.readings import Absent, Engine, Failed, Gpu, Gpus, Host, Outcome, Reading
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Known(Generic[T]):
-    """What is known of one source. Moments are seconds of a clock that never goes back.
-
-    Attributes
-    ----------
-    outcome
-        Its last answer; None before the first.
-    good, good_at
-        The last reading, and when it was taken.
-    duration
-        Seconds that the last answer took.
-    """
-
-    outcome: Outcome[T] | None = None
-    good: T | None = None
-    good_at: float | None = None
-    duration: float | None = None
-
-    def learn(self, outcome: Outcome[T], *, at: float, duration: float) -> "Known[T]":
-        """Give what is known after this answer."""
-        if isinstance(outcome, Reading):
-            return Known(outcome, outcome.value, at, duration)
-        return Known(outcome, self.good, self.good_at, duration)
-
-    def age(self, now: float) -> float | None:
-        """Give the seconds since the last reading."""
-        return None if self.good_at is None else max(0.0, now - self.good_at)
-
-
-@dataclass(frozen=True, slots=True)
-class SeenGpu:
-    """One GPU: its last answer, and its last good values with their moment."""
-
-    last: Gpu
-    good: Gpu | None = None
-    good_at: float | None = None
+from citadel_k8s.constants import HEARTBEAT_INTERVAL
+from citadel_k8s.domain.gpuhealth import judge, usual_links
+from citadel_k8s.domain.known import NOTHING, Known, rounded_age, state_of
+from citadel_k8s.domain.seen import SeenGpu, ToldGpu, see, tell, were_reset
+from citadel_k8s.domain.xidlog import XidLog
+from citadel_k8s.models.readings import (
+    Absent,
+    ContainerUsage,
+    Engine,
+    Gpu,
+    GpuEvent,
+    Gpus,
+    Host,
+    Outcome,
+    Pods,
+    Processes,
+    Reading,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that the agent knows, ready to be told. ``seen`` carries each GPU's memory."""
+    """Everything that the agent knows, ready to be told.
 
-    host: Known[Host] = Known()
-    gpus: Known[Gpus] = Known()
-    engines: Known[tuple[Engine, ...]] = Known()
+    Attributes
+    ----------
+    host, gpus, drm, engines, pods, processes, containers
+        The sources. ``gpus`` are those of NVIDIA's driver, ``drm`` those of other makers.
+    seen, drm_seen
+        Each GPU's memory.
+    xids
+        The errors that NVIDIA's driver told by itself.
+    told
+        All GPUs with their verdicts, NVIDIA's first, as of the last answer of any source.
+    interval
+        Seconds between heartbeats.
+    """
+
+    host: Known[Host] = NOTHING
+    gpus: Known[Gpus] = NOTHING
+    drm: Known[Gpus] = NOTHING
+    engines: Known[tuple[Engine, ...]] = NOTHING
+    pods: Known[Pods] = NOTHING
+    processes: Known[Processes] = NOTHING
+    containers: Known[tuple[ContainerUsage, ...]] = NOTHING
     seen: tuple[SeenGpu, ...] = ()
+    drm_seen: tuple[SeenGpu, ...] = ()
+    xids: XidLog = field(default_factory=XidLog)
+    told: tuple[ToldGpu, ...] = ()
+    interval: float = HEARTBEAT_INTERVAL
+
+    def learn_host(self, outcome: Outcome[Host], *, at: float, duration: float) -> "Snapshot":
+        """Give the snapshot after this answer about the host."""
+        return replace(self, host=self.host.learn(outcome, at=at, duration=duration))
 
     def learn_gpus(self, outcome: Outcome[Gpus], *, at: float, duration: float) -> "Snapshot":
-        """Give the snapshot after this answer about the GPUs."""
+        """Give the snapshot after this answer about NVIDIA's GPUs."""
         known = self.gpus.learn(outcome, at=at, duration=duration)
-        seen = _see(self.seen, outcome.value.gpus, at) if isinstance(outcome, Reading) else None
-        return replace(self, gpus=known, seen=self.seen if seen is None else seen)
+        if not isinstance(outcome, Reading):
+            return replace(self, gpus=known).judged(at)
+        seen, xids = see(self.seen, outcome.value.gpus, at), self.xids
+        for key in were_reset(self.seen, seen):
+            xids = xids.clear(key)
+        return replace(self, gpus=known, seen=seen, xids=xids).judged(at)
+
+    def learn_drm(self, outcome: Outcome[Gpus], *, at: float, duration: float) -> "Snapshot":
+        """Give the snapshot after this answer about the GPUs of other makers."""
+        known = self.drm.learn(outcome, at=at, duration=duration)
+        value = outcome.value.gpus if isinstance(outcome, Reading) else None
+        seen = self.drm_seen if value is None else see(self.drm_seen, value, at)
+        return replace(self, drm=known, drm_seen=seen).judged(at)
+
+    def learn_engines(
+        self, outcome: Outcome[tuple[Engine, ...]], *, at: float, duration: float
+    ) -> "Snapshot":
+        """Give the snapshot after this answer about the services."""
+        return replace(self, engines=self.engines.learn(outcome, at=at, duration=duration))
+
+    def learn_pods(self, outcome: Outcome[Pods], *, at: float, duration: float) -> "Snapshot":
+        """Give the snapshot after this answer about the pods."""
+        return replace(self, pods=self.pods.learn(outcome, at=at, duration=duration))
+
+    def learn_processes(
+        self, outcome: Outcome[Processes], *, at: float, duration: float
+    ) -> "Snapshot":
+        """Give the snapshot after this answer about the processes."""
+        return replace(self, processes=self.processes.learn(outcome, at=at, duration=duration))
+
+    def learn_containers(
+        self, outcome: Outcome[tuple[ContainerUsage, ...]], *, at: float, duration: float
+    ) -> "Snapshot":
+        """Give the snapshot after this answer about the containers."""
+        return replace(self, containers=self.containers.learn(outcome, at=at, duration=duration))
+
+    def learn_event(self, event: GpuEvent, *, at: float, date: float) -> "Snapshot":
+        """Give the snapshot after what the driver told by itself at this date."""
+        named = replace(event, uuid=event.uuid or self._uuid_of(event.index))
+        return replace(self, xids=self.xids.learn(named, at=at, date=date)).judged(at)
+
+    def judged(self, at: float) -> "Snapshot":
+        """Give the snapshot with the verdicts of this moment."""
+        nvidia = tell(self.seen, self.gpus.outcome)
+        others = tell(self.drm_seen, self.drm.outcome)
+        start = max((one.gpu.index for one in nvidia), default=-1) + 1
+        moved = (replace(one, gpu=replace(one.gpu, index=start + one.gpu.index)) for one in others)
+        merged = (*nvidia, *moved)
+        return replace(self, told=tuple(self._judge(one, merged, at) for one in merged))
 
     @property
     def gpus_known(self) -> bool:
         """Whether it is known which GPUs there are, none included."""
-        return bool(self.seen) or isinstance(self.gpus.outcome, Reading | Absent)
+        answers = (self.gpus.outcome, self.drm.outcome)
+        return bool(self.told) or any(isinstance(one, Reading | Absent) for one in answers)
 
     @property
     def complete(self) -> bool:
-        """Whether every source has answered at least once."""
+        """Whether every source that no node lacks has answered at least once."""
         return None not in (self.host.outcome, self.gpus.outcome, self.engines.outcome)
+
+    def _judge(self, one: ToldGpu, all_of_them: Sequence[ToldGpu], at: float) -> ToldGpu:
+        counts = self.xids.counts(one.key)
+        gpu = replace(one.gpu, xids=counts) if counts else one.gpu
+        active = self.xids.active(one.key, at, self.interval) if counts else ()
+        links = usual_links([other.gpu for other in all_of_them], gpu.name) if gpu.nvlinks else 0
+        return replace(one, gpu=judge(gpu, one.history, active, now=at, links=links))
+
+    def _uuid_of(self, index: int | None) -> str | None:
+        found = (s for s in self.seen if s.last.index == index)
+        return next((uuid for s in found if (uuid := (s.good or s.last).uuid)), None)
 
 
 class Change(IntEnum):
@@ -104,14 +160,17 @@ class Fingerprint:
 def fingerprint(snapshot: Snapshot) -> Fingerprint:
     """Give what of a snapshot is worth telling at once.
 
-    Hard is what is certain the moment it is seen: a GPU's fault or recovery, a service that came
-    or went. Soft is what one slow answer can feign: a service's health and its models.
+    Hard is what is certain the moment it is seen: a GPU's fault or recovery, an error that the
+    driver tells, a service that came or went. Soft is what one slow answer can feign: a service's
+    health and its models. Measures, processes and holders wait for the grid.
     """
     engines = () if snapshot.engines.good is None else snapshot.engines.good
     return Fingerprint(
         hard=(
             state_of(snapshot.gpus.outcome),
-            tuple((g.index, g.uuid, g.health, g.reason) for g in gpus_now(snapshot, 0.0)),
+            state_of(snapshot.drm.outcome),
+            tuple(_gpu_print(one.gpu) for one in snapshot.told),
+            snapshot.xids.marks(),
             tuple(sorted((e.name, e.status) for e in engines)),
         ),
         soft=(
@@ -123,106 +182,13 @@ def fingerprint(snapshot: Snapshot) -> Fingerprint:
 
 def gpus_now(snapshot: Snapshot, now: float) -> tuple[Gpu, ...]:
     """Give each GPU with its fresh values, or with the last good ones, their age and the reason."""
-    told = tuple(_with_memory(seen, now) for seen in snapshot.seen)
-    match snapshot.gpus.outcome:
-        case Absent(reason, message) | Failed(reason, message):
-            # The GPUs were there; that nobody can ask them now says nothing of their health.
-            return tuple(
-                replace(
-                    gpu,
-                    health="unknown",
-                    reason=reason,
-                    message=message,
-                    age_seconds=rounded_age(seen.good_at, now),
-                )
-                for gpu, seen in zip(told, snapshot.seen, strict=True)
-            )
-        case _:
-            return told
-
-
-def _see(before: Sequence[SeenGpu], gpus: Sequence[Gpu], at: float) -> tuple[SeenGpu, ...]:
-    seen: list[SeenGpu] = []
-    rest = list(before)
-    for gpu in gpus:
-        old = _find(rest, gpu)
-        if old is not None:
-            rest.remove(old)
-        seen.append(_see_one(old, gpu, at))
-    # A GPU that the driver no longer lists did not become well by that.
-    seen.extend(_missing(old) for old in rest if old.good is not None)
-    return tuple(sorted(seen, key=lambda s: s.last.index))
-
-
-def _find(seen: Sequence[SeenGpu], gpu: Gpu) -> SeenGpu | None:
-    for old in seen:
-        uuid = (old.good or old.last).uuid
-        if uuid == gpu.uuid if uuid and gpu.uuid else old.last.index == gpu.index:
-            return old
-    return None
-
-
-def _see_one(old: SeenGpu | None, gpu: Gpu, at: float) -> SeenGpu:
-    if gpu.health == "ok" or old is None or old.good is None:
-        good = gpu if gpu.health in {"ok", "unknown"} else None
-        return SeenGpu(gpu, good, None if good is None else at)
-    return SeenGpu(gpu, old.good, old.good_at)
-
-
-def _missing(old: SeenGpu) -> SeenGpu:
-    gone = Gpu(
-        index=old.last.index,
-        health="failed",
-        reason="GpuMissing",
-        message="the driver no longer lists this GPU",
-    )
-    return replace(old, last=gone)
-
-
-def _with_memory(seen: SeenGpu, now: float) -> Gpu:
-    last, good = seen.last, seen.good
-    if last.health == "ok" or good is None:
-        return last
-    identity = replace(
-        last,
-        uuid=last.uuid or good.uuid,
-        name=last.name or good.name,
-        memory_total_bytes=_first(last.memory_total_bytes, good.memory_total_bytes),
-        power_limit_watts=_first(last.power_limit_watts, good.power_limit_watts),
-    )
-    if last.reason in {"GpuLost", "GpuMissing", "ResetRequired"}:
-        return identity  # what is gone uses nothing and has no temperature
-    filled = replace(
-        identity,
-        memory_used_bytes=_first(last.memory_used_bytes, good.memory_used_bytes),
-        utilization_ratio=_first(last.utilization_ratio, good.utilization_ratio),
-        temperature_celsius=_first(last.temperature_celsius, good.temperature_celsius),
-        power_watts=_first(last.power_watts, good.power_watts),
-    )
-    return (
-        filled
-        if filled == identity
-        else replace(filled, age_seconds=rounded_age(seen.good_at, now))
+    return tuple(
+        one.gpu if one.since is None else replace(one.gpu, age_seconds=rounded_age(one.since, now))
+        for one in snapshot.told
     )
 
 
-def _first(value: T | None, otherwise: T | None) -> T | None:
-    return otherwise if value is None else value
-
-
-def rounded_age(since: float | None, now: float) -> float | None:
-    """Give the seconds since a moment, to a tenth."""
-    return None if since is None else round(max(0.0, now - since), 1)
-
-
-def state_of(outcome: Outcome[T] | None) -> tuple[str, str]:
-    """Give the one word for an answer, ok, absent, failed or unknown, and its reason."""
-    match outcome:
-        case None:
-            return ("unknown", "")
-        case Reading():
-            return ("ok", "")
-        case Absent(reason, _):
-            return ("absent", reason)
-        case Failed(reason, _):
-            return ("failed", reason)
+def _gpu_print(gpu: Gpu) -> tuple[object, ...]:
+    # What an application did is told when it happens; that it is over can wait for the grid.
+    lasting = (v.reason for v in gpu.verdicts if v.cause != "application" and v.severity != "info")
+    return (gpu.index, gpu.uuid, gpu.health, gpu.reason, tuple(sorted(lasting)))
