@@ -9,7 +9,9 @@ pytestmark = pytest.mark.looptime
 
 
 class RefusedError(Exception):
-    pass
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class LoopClock:
@@ -26,6 +28,7 @@ class Server:
     def __init__(self) -> None:
         self.up = True
         self.delay = 0.0
+        self.asks: float | None = None
         self.taken: list[int] = []
         self.attempts: list[float] = []
 
@@ -33,7 +36,7 @@ class Server:
         self.attempts.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.delay)
         if not self.up:
-            raise RefusedError("connection refused")
+            raise RefusedError("connection refused", self.asks)
         self.taken.append(item)
 
 
@@ -156,3 +159,66 @@ async def test_an_item_that_comes_while_another_is_on_its_way_is_sent_after_it()
         await asyncio.sleep(3)
         task.cancel()
     assert server.taken == [1, 2]
+
+
+async def test_what_the_server_asked_to_wait_is_waited_in_full_whatever_comes_meanwhile():
+    server = Server()
+    server.up = False
+    server.asks = 3600
+    outbox = outbox_to(server, jitter=lambda: 0.5)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(outbox.run())
+        for item in range(119):
+            outbox.put(item)
+            await asyncio.sleep(30)
+        assert len(server.attempts) == 1
+        server.up = True
+        await asyncio.sleep(60)
+        task.cancel()
+    assert server.taken == [118]
+    assert server.attempts[1] == pytest.approx(3600.5, abs=0.01)
+
+
+@pytest.mark.parametrize("asks", [None, 0, 0.1])
+async def test_a_wait_shorter_than_the_own_pause_does_not_shorten_it(asks: float | None):
+    server = Server()
+    server.up = False
+    server.asks = asks
+    outbox = outbox_to(server)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(outbox.run())
+        outbox.put(1)
+        await asyncio.sleep(16)
+        task.cancel()
+    assert server.attempts == pytest.approx([0, 1, 3, 7, 15], abs=0.01)
+
+
+async def test_a_wait_that_was_asked_for_once_is_not_waited_again():
+    server = Server()
+    server.up = False
+    server.asks = 600
+    outbox = outbox_to(server)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(outbox.run())
+        outbox.put(1)
+        await asyncio.sleep(1)
+        server.asks = None
+        await asyncio.sleep(610)
+        task.cancel()
+    assert server.attempts == pytest.approx([0, 600, 602, 606], abs=0.01)
+
+
+async def test_a_last_word_does_not_wait_for_what_the_server_asked():
+    server = Server()
+    server.up = False
+    server.asks = 3600
+    outbox = outbox_to(server)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(outbox.run())
+        outbox.put(1)
+        await asyncio.sleep(10)
+        started = asyncio.get_running_loop().time()
+        task.cancel()
+    server.up = True
+    assert await outbox.send_now(2, timeout=2)
+    assert asyncio.get_running_loop().time() - started < 0.1

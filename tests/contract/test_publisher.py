@@ -1,4 +1,4 @@
-"""What every publisher promises, on the fake and on a real Redis-compatible server."""
+"""What every publisher promises: the fake, a real Redis-compatible server, the API proxy."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,9 +13,12 @@ from citadel_k8s.local.stack import Stack
 from citadel_k8s.local.valkey import Valkey
 from citadel_k8s.models.codec import decode, encode
 from citadel_k8s.models.wire import NodeInfo, NodeStatus, StatusMessage, SystemInfo
+from citadel_k8s.publishers.api import ApiPublisher
 from citadel_k8s.publishers.base import Publisher
 from citadel_k8s.publishers.fake import FakePublisher
 from citadel_k8s.publishers.redis import RedisPublisher, masked
+from citadel_k8s.publishers.token import token_value
+from tests import proxy
 
 
 def message(seq: int = 1) -> StatusMessage:
@@ -46,10 +49,16 @@ async def client(valkey: Valkey) -> AsyncIterator[redis.asyncio.Redis]:
         yield connected
 
 
-@pytest.fixture(params=["fake", "redis"])
+@pytest.fixture(params=["fake", "redis", "api"])
 async def way(request: pytest.FixtureRequest) -> AsyncIterator[Way]:
     if request.param == "fake":
         yield fake_way()
+        return
+    if request.param == "api":
+        async with proxy.running() as server:
+            by_proxy = ApiPublisher(server.base, token_value(proxy.TOKEN), org_id="acme")
+            yield api_way(by_proxy, server)
+            await by_proxy.close()
         return
     async with Stack(kube=False) as running:
         publisher = RedisPublisher(running.valkey.url)
@@ -70,6 +79,16 @@ def fake_way() -> Way:
         publisher.failure = None
 
     return Way(publisher, arrived, fail, mend)
+
+
+def api_way(publisher: ApiPublisher, server: proxy.FakeProxy) -> Way:
+    async def arrived() -> list[StatusMessage]:
+        return [decode(values["payload"]) for values in server.streams[STATUS_STREAM]]
+
+    async def mend() -> None:
+        await server.start(server.port)
+
+    return Way(publisher, arrived, server.stop, mend)
 
 
 def redis_way(publisher: RedisPublisher, valkey: Valkey) -> Way:
