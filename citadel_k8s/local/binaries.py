@@ -1,17 +1,16 @@
 """Where the Kubernetes programs come from: found, downloaded or, as a last resort, built."""
 
 import asyncio
-import fcntl
 import os
 import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock, SystemClock
+from citadel_k8s.local.cache import Report, cache_home, held, program, quiet
 from citadel_k8s.local.download import DownloadError, Fetch, checksums, download, fetch
 from citadel_k8s.local.gobuild import Builder
 from citadel_k8s.local.versions import ETCD_MINIMUM, KUBE_VERSION
@@ -21,19 +20,6 @@ NAMES: Final = ("kube-apiserver", "kubectl", "etcd")
 
 VERSION_TIMEOUT: Final = 5.0
 """Seconds that a program on PATH may take to tell its version; it takes about 0.1 s."""
-
-LOCK_POLL: Final = 0.2
-"""Seconds between two tries to become the one who builds."""
-
-WAIT_REPORT: Final = 5.0
-"""Seconds between two lines while another process builds."""
-
-Report = Callable[[str], None]
-"""Takes one line of progress."""
-
-
-def quiet(_line: str) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +76,7 @@ class Finder:
 
     @property
     def _home(self) -> Path:
-        folder = self._environ.get("XDG_CACHE_HOME") or "~/.cache"
-        return Path(folder).expanduser() / "citadel-k8s"
+        return cache_home(self._environ)
 
     async def find(self) -> Binaries:
         """Return the programs, after a download or a build if need be.
@@ -103,7 +88,7 @@ class Finder:
         """
         found = await self._look()
         if missing := [name for name in NAMES if name not in found]:
-            async with self._lock():
+            async with held(self._home, self._report, self._clock):
                 await self._provide([name for name in missing if not self._cached(name)])
             found |= {name: self.cache / name for name in missing}
         return Binaries(found["kube-apiserver"], found["kubectl"], found["etcd"])
@@ -118,17 +103,17 @@ class Finder:
 
     def _in_assets(self, name: str) -> Path | None:
         folder = self._environ.get("KUBEBUILDER_ASSETS")
-        return _program(Path(folder, name)) if folder else None
+        return program(Path(folder, name)) if folder else None
 
     async def _on_path(self, name: str) -> Path | None:
         for folder in self._environ.get("PATH", "").split(os.pathsep):
-            path = _program(Path(folder, name)) if folder else None
+            path = program(Path(folder, name)) if folder else None
             if path and _fits(name, await _version(path)):
                 return path
         return None
 
     def _cached(self, name: str) -> Path | None:
-        return _program(self.cache / name)
+        return program(self.cache / name)
 
     async def _provide(self, names: Collection[str]) -> None:
         """Download or build these programs into the cache."""
@@ -159,37 +144,10 @@ class Finder:
             await download(name, sums[name], self.cache, self._fetch)
             self._report(f"{name}: downloaded in {self._clock.monotonic() - began:.0f} s")
 
-    @asynccontextmanager
-    async def _lock(self) -> AsyncGenerator[None, None]:
-        """Hold the cache's lock; the kernel frees it if this process dies."""
-        self._home.mkdir(parents=True, exist_ok=True)
-        with (self._home / "lock").open("a") as file:
-            began = self._clock.monotonic()
-            spoke = -WAIT_REPORT
-            while not _try_lock(file.fileno()):
-                waited = self._clock.monotonic() - began
-                if waited - spoke >= WAIT_REPORT:
-                    spoke = waited
-                    self._report(f"another process makes the programs: waiting, {waited:.0f} s")
-                await asyncio.sleep(LOCK_POLL)
-            yield
-
 
 async def find(report: Report = quiet) -> Binaries:
     """Return the programs of the embedded cluster; see `Finder`."""
     return await Finder(report).find()
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _program(path: Path) -> Path | None:
-    return path.absolute() if path.is_file() and os.access(path, os.X_OK) else None
 
 
 def _fits(name: str, version: tuple[int, int] | None) -> bool:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.errors import BuildError
@@ -92,6 +92,11 @@ class Builder:
     environ : mapping, optional
         Environment to look for Go in and to pass on.
     """
+
+    remedy: ClassVar[str] = (
+        "set KUBEBUILDER_ASSETS to a folder with kube-apiserver, kubectl and etcd"
+    )
+    """What a person can do who wants no build."""
 
     def __init__(
         self,
@@ -216,8 +221,7 @@ class Builder:
                 f"{title}: failed with status {charge.status} after {seconds:.0f} s:\n"
                 f"{charge.tail()}\n"
                 f"What was downloaded and compiled is kept in {self._work}; "
-                "run the same command again to go on from there, or set KUBEBUILDER_ASSETS to a "
-                "folder with kube-apiserver, kubectl and etcd."
+                f"run the same command again to go on from there, or {self.remedy}."
             )
         self._report(f"{title}: done in {seconds:.0f} s")
 
@@ -229,7 +233,11 @@ class Builder:
             if now - spoke >= REPORT_INTERVAL - POLL:
                 spoke = now
                 text = await asyncio.to_thread(charge.log_path.read_text, errors="replace")
-                self._report(f"{title}: {now - began:.0f} s{_progress(text, count)}")
+                self._report(f"{title}: {now - began:.0f} s{self._progress(text, count)}")
+
+    def _progress(self, log: str, count: int) -> str:
+        """Sum up the log of a running step."""
+        return _progress(log, count)
 
     def _step_environment(self) -> dict[str, str]:
         own = {

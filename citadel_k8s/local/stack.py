@@ -10,7 +10,8 @@ from typing import Final, Self
 
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.errors import StackError
-from citadel_k8s.local.binaries import Binaries, Report, find, quiet
+from citadel_k8s.local.binaries import Binaries, find
+from citadel_k8s.local.cache import Report, quiet
 from citadel_k8s.local.kube import Kube
 from citadel_k8s.local.valkey import Valkey
 

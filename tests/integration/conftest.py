@@ -21,7 +21,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from citadel_k8s.local.binaries import Binaries, find, quiet
+from citadel_k8s.local.binaries import Binaries, find
+from citadel_k8s.local.cache import quiet
 from citadel_k8s.local.stack import Stack
 from citadel_k8s.local.valkey import Valkey
 

@@ -1,0 +1,290 @@
+"""Real LLM engines on loopback ports, with a model of random weights; they die with their owner."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiohttp
+
+from citadel_k8s.errors import StackError
+from citadel_k8s.local.charge import Charge, spawn
+from citadel_k8s.local.ports import LOOPBACK, Port
+
+START_TIMEOUT: Final = 60.0
+"""Seconds until an engine answers; it takes 0.1 s, on a machine that compiles several seconds."""
+
+POLL: Final = 0.02
+"""Seconds between looks while it starts."""
+
+REQUEST_TIMEOUT: Final = 60.0
+"""Seconds for one request; the first one to Ollama starts a further process in 0.3 s."""
+
+
+class RunningEngine:
+    """One engine's process with its log; the port stays the same over restarts.
+
+    Parameters
+    ----------
+    program : Path
+        What to run.
+    folder : Path
+        Its own folder, made if need be.
+    """
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self.folder = folder
+        self._program = program
+        self._port = Port()
+        self._charge: Charge | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    @property
+    def port(self) -> int:
+        """TCP port on the loopback address."""
+        return self._port.number
+
+    @property
+    def url(self) -> str:
+        """Where it is asked."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 when it does not run."""
+        return self._charge.pid if self._charge else 0
+
+    @property
+    def log_path(self) -> Path:
+        """The engine's log."""
+        return self.folder / "engine.log"
+
+    async def launch(self) -> None:
+        """Start the program without waiting until it answers.
+
+        Raises
+        ------
+        StackError
+            It could not be started.
+        """
+        argv = [self._program, *self._arguments()]
+        env = {**os.environ, **self._environment()}
+        await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        self._charge = await spawn(argv, self.log_path, env=env, cwd=self.folder)
+
+    async def ready(self) -> Self:
+        """Wait until it answers.
+
+        Raises
+        ------
+        StackError
+            It exited, or did not answer within `START_TIMEOUT` seconds; with the end of its log.
+        """
+        charge = self._running()
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                while not await self._answers():
+                    if not charge.running:
+                        raise StackError(f"{charge.name} exited at its start:\n{charge.tail()}")
+                    await asyncio.sleep(POLL)
+        except TimeoutError:
+            raise StackError(
+                f"{charge.name} gave no answer within {START_TIMEOUT:.0f} s:\n{charge.tail()}"
+            ) from None
+        return self
+
+    async def kill(self) -> None:
+        """Kill it at once, as a crash does, with the processes that it started."""
+        if self._charge is not None:
+            await self._charge.kill()
+            self._charge = None
+
+    async def pause(self) -> None:
+        """Make it hang (SIGSTOP): connections stay, answers stop."""
+        await self._running().pause()
+
+    async def resume(self) -> None:
+        """End a pause."""
+        await self._running().resume()
+
+    async def close(self) -> None:
+        """Stop it and give its port back."""
+        if self._charge is not None:
+            await self._charge.stop()
+            self._charge = None
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+        self._port.release()
+
+    async def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a GET, or a POST with this body, and return the JSON object that comes back.
+
+        Raises
+        ------
+        aiohttp.ClientError
+            There was no answer, or one that says no.
+        """
+        method = "GET" if body is None else "POST"
+        async with self._session().request(method, f"{self.url}{path}", json=body) as answer:
+            answer.raise_for_status()
+            document: dict[str, Any] = await answer.json()
+        return document
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.launch()
+            return await self.ready()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                headers=self._headers(), timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
+            )
+        return self._http
+
+    async def _answers(self) -> bool:
+        try:
+            async with self._session().get(f"{self.url}{self._health}") as answer:
+                return answer.ok
+        except (aiohttp.ClientError, OSError):
+            return False
+
+    def _running(self) -> Charge:
+        if self._charge is None:
+            raise StackError(f"{self._program.name} does not run")
+        return self._charge
+
+    _health = "/"
+
+    def _arguments(self) -> Sequence[str | Path]:
+        raise NotImplementedError
+
+    def _environment(self) -> dict[str, str]:
+        return {}
+
+    def _headers(self) -> dict[str, str]:
+        return {}
+
+
+class RunningOllama(RunningEngine):
+    """Ollama, at first without any model."""
+
+    async def create(self, name: str, gguf: Path) -> str:
+        """Make a model from a file and return its whole name, with its tag."""
+        data = await asyncio.to_thread(gguf.read_bytes)
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        async with self._session().post(f"{self.url}/api/blobs/{digest}", data=data) as answer:
+            answer.raise_for_status()
+        await self.ask(
+            "/api/create",
+            {
+                "model": name,
+                "files": {gguf.name: digest},
+                "template": "{{ .Prompt }}",
+                "parameters": {"num_ctx": 256},
+                "stream": False,
+            },
+        )
+        return name if ":" in name else f"{name}:latest"
+
+    async def generate(self, name: str, *, tokens: int = 8, keep_alive: float = 300) -> None:
+        """Have a model answer; it stays loaded for so many seconds."""
+        await self.ask(
+            "/api/generate",
+            {
+                "model": name,
+                "prompt": "hello",
+                "options": {"num_predict": tokens},
+                "keep_alive": keep_alive,
+                "stream": False,
+            },
+        )
+
+    async def unload(self, name: str) -> None:
+        """Have a model unloaded; it is gone from memory a moment later."""
+        await self.ask("/api/generate", {"model": name, "keep_alive": 0, "stream": False})
+
+    def _arguments(self) -> Sequence[str | Path]:
+        return ["serve"]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "HOME": str(self.folder),
+            "OLLAMA_HOST": f"{LOOPBACK}:{self.port}",
+            "OLLAMA_MODELS": str(self.folder / "models"),
+        }
+
+
+class RunningLlamaCpp(RunningEngine):
+    """The llama.cpp server with one model.
+
+    Parameters
+    ----------
+    program : Path
+        ``llama-server``.
+    folder : Path
+        Its own folder.
+    model : Path
+        A GGUF file.
+    alias : str, optional
+        Name of the model; its path if left out.
+    api_key : str, optional
+        What clients have to send.
+    metrics : bool
+        Whether it tells of its load.
+    slots : int
+        Requests that it serves at once; the others wait.
+    options : sequence of str
+        Further options.
+    """
+
+    _health = "/health"
+
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        model: Path,
+        *,
+        alias: str | None = None,
+        api_key: str | None = None,
+        metrics: bool = True,
+        slots: int = 1,
+        options: Sequence[str] = (),
+    ) -> None:
+        super().__init__(program, folder)
+        self._model = model
+        self._alias = alias
+        self._api_key = api_key
+        self._metrics = metrics
+        self._slots = slots
+        self._options = tuple(options)
+
+    async def complete(self, *, tokens: int) -> None:
+        """Have so many tokens generated; -1 goes on until the caller is cancelled."""
+        body = {"prompt": "hello", "n_predict": tokens, "ignore_eos": True, "cache_prompt": False}
+        await self.ask("/completion", body)
+
+    def _arguments(self) -> Sequence[str | Path]:
+        words: list[str | Path] = ["--model", self._model, "--host", LOOPBACK]
+        words += ["--port", str(self.port), "--ctx-size", str(256 * self._slots)]
+        words += ["--parallel", str(self._slots), "--threads", "1", "--context-shift", "--offline"]
+        words += ["--alias", self._alias] if self._alias else []
+        words += ["--metrics"] if self._metrics else []
+        return [*words, *self._options]
+
+    def _environment(self) -> dict[str, str]:
+        own = {"HOME": str(self.folder)}
+        return own | ({"LLAMA_API_KEY": self._api_key} if self._api_key else {})
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
