@@ -5,6 +5,7 @@ Each command imports what it runs only when it runs: an agent's memory has no ro
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -15,7 +16,7 @@ import typer
 
 from citadel_k8s import __version__
 from citadel_k8s.config import AgentSettings, OperatorSettings, load
-from citadel_k8s.errors import CitadelError, ConfigError
+from citadel_k8s.errors import CitadelError, ConfigError, told
 
 app = typer.Typer(
     name="citadel-k8s",
@@ -89,24 +90,23 @@ def agent(
     log_format: LogFormat = None,
 ) -> None:
     """Report this node: collect, serve on :8080 and publish heartbeats."""
-    settings = load(
-        AgentSettings,
-        file=config,
-        node_name=node_name,
-        org_id=org,
-        redis_url=redis_url,
-        publish=publish,
-        interval_seconds=interval,
-        listen_host=listen_host,
-        listen_port=listen_port,
-        host_root=host_root,
-        fake_gpu=fake_gpu,
-        log_level=log_level,
-        log_format=log_format,
-    )
-    from citadel_k8s.agent.main import run  # noqa: PLC0415 - see the module's docstring
-
-    asyncio.run(run(settings))
+    given = {
+        "node_name": node_name,
+        "org_id": org,
+        "redis_url": redis_url,
+        "publish": publish,
+        "interval_seconds": interval,
+        "listen_host": listen_host,
+        "listen_port": listen_port,
+        "host_root": None if host_root is None else str(host_root),
+        "fake_gpu": fake_gpu,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
+    load(AgentSettings, file=config, **given)  # what does not fit is told here, in plain words
+    words = json.dumps({"file": None if config is None else str(config), "given": given})
+    # An agent lives for months; this program's command line need not live with it.
+    os.execv(sys.executable, [sys.executable, "-m", "citadel_k8s.agent", words])  # noqa: S606
 
 
 @app.command()
@@ -255,8 +255,5 @@ def _guarded(command: Callable[[], Any]) -> None:
 
 
 def _fail(group: BaseExceptionGroup[CitadelError], code: int) -> None:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    typer.echo(f"error: {error}", err=True)
+    typer.echo(f"error: {told(group)}", err=True)
     sys.exit(code)

@@ -78,3 +78,10 @@ class StackError(CitadelError):
 
 class BuildError(StackError):
     """A program could neither be found nor downloaded nor built."""
+
+
+def told(error: BaseException) -> BaseException:
+    """Give the first error of a group of groups: the one that a person is told."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

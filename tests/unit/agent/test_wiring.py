@@ -1,10 +1,12 @@
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from citadel_k8s.agent.__main__ import settings_from
 from citadel_k8s.agent.identity import speaker_of
 from citadel_k8s.agent.main import Agent, collect_once, collectors_of, publisher_of
 from citadel_k8s.aio.clock import ManualClock
@@ -75,7 +77,7 @@ async def test_one_collection_gives_the_message_that_an_agent_would_send():
 
 def test_the_agent_does_not_load_what_it_does_not_use():
     code = (
-        "import sys, citadel_k8s.agent.main\n"
+        "import sys, citadel_k8s.agent.__main__\n"
         "heavy = {'kubernetes', 'kopf', 'typer', 'rich', 'psutil', 'pynvml', 'grpc'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -114,3 +116,22 @@ async def test_an_address_that_is_taken_is_an_error_of_the_settings():
         agent = Agent(settings, collectors_of(settings, clock), None, clock=clock)
         with pytest.raises(ConfigError, match="cannot listen"):
             await agent.run(asyncio.Event())
+
+
+@pytest.mark.parametrize("program", ["citadel_k8s agent --interval 1", "citadel_k8s.agent {}"])
+def test_settings_that_do_not_fit_end_the_program_with_one_line(program: str):
+    words = program.replace("{}", '{"given":{"interval_seconds":1}}').split()
+    done = subprocess.run(
+        [sys.executable, "-m", *words], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: settings: intervalSeconds")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_agents_process_takes_the_file_and_what_the_command_line_said(tmp_path: Path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("nodeName: from-file\nintervalSeconds: 10\n")
+    words = {"file": str(file), "given": {"interval_seconds": 20.0, "org_id": None}}
+    settings = settings_from(json.dumps(words))
+    assert (settings.node_name, settings.interval_seconds) == ("from-file", 20.0)
