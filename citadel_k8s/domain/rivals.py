@@ -53,8 +53,10 @@ def hear(
     name = boot_id or "unnamed"
     if goodbye:
         return None if rival is not None and rival.boot_id == name else rival
-    if rival is None or rival.boot_id != name:
+    if rival is None:
         return Rival(name, now, now)
+    if rival.boot_id != name:
+        return rival  # of several the first heard is proof enough
     return Rival(name, rival.first_heard, now, rival.heard + 1)
 
 

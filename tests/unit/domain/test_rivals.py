@@ -31,6 +31,12 @@ def test_an_agent_that_finishes_beside_its_successor_is_none():
     assert listen((0, "other", False), (5, "other", True)) is None
 
 
+def test_of_several_rivals_that_take_turns_one_is_proven():
+    rival = listen(*[(30 * n, ("b", "c")[n % 2], False) for n in range(4)])
+    assert rival is not None
+    assert rival.proven
+
+
 def test_the_goodbye_of_a_third_process_does_not_excuse_a_rival():
     rival = listen((0, "other", False), (30, "other", False), (31, "third", True))
     assert rival is not None
