@@ -11,7 +11,7 @@ IMAGE_PYTHON ?= 3.13
 IMAGE_ARCH ?= x86_64
 
 .PHONY: help venv demo test check unit servers integration integration-operator \
-	integration-others demo-check bench lock wheelhouse clean \
+	integration-others demo-check e2e-engines bench lock wheelhouse clean \
 	lint format types types-again floors house
 
 help: ## list the targets
@@ -66,6 +66,9 @@ integration-others:
 
 demo-check: venv ## the demo as a test
 	@$(BIN)/citadel-k8s demo --check
+
+e2e-engines: venv ## against real Ollama and llama.cpp, built once; ARGS goes to pytest
+	@$(BIN)/pytest -q -rs tests/e2e/engines $(ARGS)
 
 bench: venv ## one benchmark: make bench NAME=agent_cost ARGS=--quick; without NAME all of them
 	@$(BIN)/python tools/benches.py "$(NAME)" $(ARGS)

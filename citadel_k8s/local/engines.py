@@ -5,9 +5,10 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import aiohttp
+from typing_extensions import override
 
 from citadel_k8s.errors import StackError
 from citadel_k8s.local.charge import Charge, spawn
@@ -33,6 +34,8 @@ class RunningEngine:
     folder : Path
         Its own folder, made if need be.
     """
+
+    _health: ClassVar[str] = "/"
 
     def __init__(self, program: Path, folder: Path) -> None:
         self.folder = folder
@@ -163,8 +166,6 @@ class RunningEngine:
             raise StackError(f"{self._program.name} does not run")
         return self._charge
 
-    _health = "/"
-
     def _arguments(self) -> Sequence[str | Path]:
         raise NotImplementedError
 
@@ -213,9 +214,11 @@ class RunningOllama(RunningEngine):
         """Have a model unloaded; it is gone from memory a moment later."""
         await self.ask("/api/generate", {"model": name, "keep_alive": 0, "stream": False})
 
+    @override
     def _arguments(self) -> Sequence[str | Path]:
         return ["serve"]
 
+    @override
     def _environment(self) -> dict[str, str]:
         return {
             "HOME": str(self.folder),
@@ -247,7 +250,7 @@ class RunningLlamaCpp(RunningEngine):
         Further options.
     """
 
-    _health = "/health"
+    _health: ClassVar[str] = "/health"
 
     def __init__(
         self,
@@ -274,6 +277,7 @@ class RunningLlamaCpp(RunningEngine):
         body = {"prompt": "hello", "n_predict": tokens, "ignore_eos": True, "cache_prompt": False}
         await self.ask("/completion", body)
 
+    @override
     def _arguments(self) -> Sequence[str | Path]:
         words: list[str | Path] = ["--model", self._model, "--host", LOOPBACK]
         words += ["--port", str(self.port), "--ctx-size", str(256 * self._slots)]
@@ -282,9 +286,11 @@ class RunningLlamaCpp(RunningEngine):
         words += ["--metrics"] if self._metrics else []
         return [*words, *self._options]
 
+    @override
     def _environment(self) -> dict[str, str]:
         own = {"HOME": str(self.folder)}
         return own | ({"LLAMA_API_KEY": self._api_key} if self._api_key else {})
 
+    @override
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}

@@ -1,0 +1,83 @@
+"""How the tests ask: through the agent's collector, which nothing else here knows."""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from citadel_k8s.collectors.engines import EngineCollector
+from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.local.engines import RunningEngine, RunningOllama
+from citadel_k8s.models.readings import Engine, Listener, Reading
+
+SETTLED = 20.0  # seconds for what an engine does by itself; it takes under one
+
+
+class Agent:
+    """What the agent tells of these engines: the one place that knows its collector."""
+
+    def __init__(self, *endpoints: EngineEndpoint, listeners: Sequence[Listener] = ()) -> None:
+        ports = [("ollama", listener.port) for listener in listeners]
+        self._collector = EngineCollector(endpoints, discover=bool(ports), ports=ports)
+
+    async def asked(self) -> tuple[Engine, ...]:
+        """All engines."""
+        outcome = await self._collector.collect()
+        assert isinstance(outcome, Reading)
+        return outcome.value
+
+    async def engine(self) -> Engine:
+        """The only engine."""
+        (engine,) = await self.asked()
+        return engine
+
+    async def until(self, reached: Callable[[Engine], bool]) -> Engine:
+        """The only engine as soon as it is so."""
+        engine = None
+        try:
+            async with asyncio.timeout(SETTLED):
+                while not reached(engine := await self.engine()):  # noqa: ASYNC110 - other process
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            pytest.fail(f"still {engine}")
+        return engine
+
+    async def close(self) -> None:
+        await self._collector.close()
+
+
+def endpoint(engine: RunningEngine, *, key_file: Path | None = None) -> EngineEndpoint:
+    """How an administrator writes an engine down."""
+    kind = "ollama" if isinstance(engine, RunningOllama) else "llamacpp"
+    return EngineEndpoint(name=kind, engine=kind, url=engine.url, api_key_file=key_file)
+
+
+def listeners_of(engine: RunningEngine) -> tuple[Listener, ...]:
+    """The ports of an engine and of its children, as the host tells them."""
+    pids = [engine.pid, *_children(engine.pid)]
+    rows = [(pid, _command(pid)) for pid in pids]
+    ports = [engine.port, *(int(_port_option(command)) for _, command in rows[1:])]
+    return tuple(
+        Listener(port, "127.0.0.1", pid, command)
+        for (pid, command), port in zip(rows, ports, strict=True)
+    )
+
+
+def _children(pid: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] or [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if path.read_text().rpartition(")")[2].split()[1] == str(pid)
+    ]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+
+
+def _port_option(command: str) -> str:
+    match = re.search(r"--port (\d+)", command)
+    assert match, command
+    return match[1]

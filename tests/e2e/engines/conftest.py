@@ -1,0 +1,104 @@
+"""Real engines on loopback ports, and the agent's collector that asks them.
+
+Programs that are not there are built before the first test (minutes, once) and kept in the user's
+cache. Where one cannot be built its tests are skipped with the reason, or fail where
+``CITADEL_E2E_REQUIRED`` is set.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.errors import BuildError
+from citadel_k8s.local.cache import quiet
+from citadel_k8s.local.enginebuild import EngineFinder
+from citadel_k8s.local.engines import RunningLlamaCpp, RunningOllama
+from citadel_k8s.local.gguf import write_tiny_model
+from citadel_k8s.models.readings import Listener
+from tests.e2e.engines.asking import Agent
+
+NEEDS = {"ollama": "ollama", "serve_llama": "llama-server"}
+FOUND = pytest.StashKey[dict[str, Path | BuildError]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Find or build what the tests need before the first one: a build outlasts any timeout."""
+    session.config.stash[FOUND] = found = {}
+    if session.config.option.collectonly:
+        return
+    fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    terminal: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    finder = EngineFinder(terminal.write_line if terminal else quiet)
+    for fixture, program in NEEDS.items():
+        if fixture in fixtures:
+            try:
+                found[program] = asyncio.run(finder.find(program))
+            except BuildError as error:
+                found[program] = error
+
+
+def program(request: pytest.FixtureRequest, name: str) -> Path:
+    """Where the program is; without it the test ends here."""
+    found = request.config.stash[FOUND][name]
+    if isinstance(found, Path):
+        return found
+    if os.environ.get("CITADEL_E2E_REQUIRED"):
+        pytest.fail(f"{name}: {found}")
+    pytest.skip(f"{name}: {found}")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest_asyncio.fixture
+async def ollama(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RunningOllama]:
+    """An Ollama without models."""
+    async with RunningOllama(program(request, "ollama"), tmp_path / "ollama") as running:
+        yield running
+
+
+ServeLlama = Callable[..., Awaitable[RunningLlamaCpp]]
+
+
+@pytest_asyncio.fixture
+async def serve_llama(
+    request: pytest.FixtureRequest, tmp_path: Path, model: Path
+) -> AsyncIterator[ServeLlama]:
+    """Starts llama.cpp servers; with ``wait=False`` they have not loaded their model yet."""
+    server = program(request, "llama-server")
+    async with AsyncExitStack() as stack:
+
+        async def serve(
+            *, wait: bool = True, gguf: Path | None = None, **options: Any
+        ) -> RunningLlamaCpp:
+            folder = tmp_path / f"llama-{id(options)}"
+            running = RunningLlamaCpp(server, folder, gguf or model, **options)
+            stack.push_async_callback(running.close)
+            await running.launch()
+            return await running.ready() if wait else running
+
+        yield serve
+
+
+@pytest_asyncio.fixture
+async def agent() -> AsyncIterator[Callable[..., Agent]]:
+    """Makes agents that ask these endpoints."""
+    made: list[Agent] = []
+
+    def make(*endpoints: EngineEndpoint, listeners: Sequence[Listener] = ()) -> Agent:
+        made.append(Agent(*endpoints, listeners=listeners))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
