@@ -2,12 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 from citadel_k8s.domain.report import Moment, Speaker, status_message
 from citadel_k8s.domain.snapshot import Change, Fingerprint, Snapshot, fingerprint
-from citadel_k8s.models.readings import Engine, Gpus, Host, Outcome
-from citadel_k8s.models.wire import Goodbye, StatusMessage
+from citadel_k8s.models.readings import (
+    ContainerUsage,
+    Engine,
+    GpuEvent,
+    Gpus,
+    Host,
+    Listener,
+    Outcome,
+    Pod,
+    Pods,
+    Processes,
+)
+from citadel_k8s.models.wire import ConfigInfo, Goodbye, StatusMessage
 
 
 class Board:
@@ -24,8 +34,9 @@ class Board:
     def __init__(self, speaker: Speaker, moment: Callable[[], Moment]) -> None:
         self.speaker = speaker
         self.moment = moment
-        self.snapshot = Snapshot()
+        self.snapshot = Snapshot(interval=speaker.interval_seconds)
         self.complete = asyncio.Event()
+        self.config: ConfigInfo | None = None
         self._told: Fingerprint | None = None
         self._on_change: Callable[[Change], None] | None = None
 
@@ -35,21 +46,64 @@ class Board:
 
     def learn_host(self, outcome: Outcome[Host], duration: float) -> None:
         """Take the host's answer."""
-        host = self.snapshot.host.learn(outcome, at=self._now(), duration=duration)
-        self._take(replace(self.snapshot, host=host))
+        self._take(self.snapshot.learn_host(outcome, at=self._now(), duration=duration))
 
     def learn_gpus(self, outcome: Outcome[Gpus], duration: float) -> None:
-        """Take the GPUs' answer."""
+        """Take the answer about NVIDIA's GPUs."""
         self._take(self.snapshot.learn_gpus(outcome, at=self._now(), duration=duration))
+
+    def learn_drm(self, outcome: Outcome[Gpus], duration: float) -> None:
+        """Take the answer about the GPUs of other makers."""
+        self._take(self.snapshot.learn_drm(outcome, at=self._now(), duration=duration))
 
     def learn_engines(self, outcome: Outcome[tuple[Engine, ...]], duration: float) -> None:
         """Take the engines' answer."""
-        engines = self.snapshot.engines.learn(outcome, at=self._now(), duration=duration)
-        self._take(replace(self.snapshot, engines=engines))
+        self._take(self.snapshot.learn_engines(outcome, at=self._now(), duration=duration))
+
+    def learn_pods(self, outcome: Outcome[Pods], duration: float) -> None:
+        """Take the answer about this node's pods."""
+        self._take(self.snapshot.learn_pods(outcome, at=self._now(), duration=duration))
+
+    def learn_processes(self, outcome: Outcome[Processes], duration: float) -> None:
+        """Take the answer about the processes that were asked for."""
+        self._take(self.snapshot.learn_processes(outcome, at=self._now(), duration=duration))
+
+    def learn_containers(
+        self, outcome: Outcome[tuple[ContainerUsage, ...]], duration: float
+    ) -> None:
+        """Take the answer about the containers."""
+        self._take(self.snapshot.learn_containers(outcome, at=self._now(), duration=duration))
+
+    def learn_event(self, event: GpuEvent) -> None:
+        """Take what the driver told by itself."""
+        moment = self.moment()
+        self._take(self.snapshot.learn_event(event, at=moment.monotonic, date=moment.date))
+
+    def pods(self) -> tuple[Pod, ...]:
+        """Give this node's pods as last known."""
+        pods = self.snapshot.pods.good
+        return () if pods is None else pods.pods
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Give what listens on the ports that were asked for, as last known."""
+        processes = self.snapshot.processes.good
+        return () if processes is None else processes.listeners
+
+    def gpu_pids(self) -> tuple[int, ...]:
+        """Give the processes that the drivers name on GPUs, as last known."""
+        pids = {one.pid for told in self.snapshot.told for one in told.gpu.processes or ()}
+        return tuple(sorted(pids))
 
     def message(self, *, seq: int | None = None, goodbye: Goodbye | None = None) -> StatusMessage:
         """Give the message that tells what is known now."""
-        return status_message(self.speaker, self.snapshot, self.moment(), seq=seq, goodbye=goodbye)
+        return status_message(
+            self.speaker,
+            self.snapshot,
+            self.moment(),
+            seq=seq,
+            goodbye=goodbye,
+            config=self.config,
+        )
 
     def told(self) -> None:
         """Remember that the present state has been told."""

@@ -65,7 +65,7 @@ def watch(history: GpuHistory, gpu: Gpu, at: float) -> GpuHistory:
         elif uncorrected < (history.uncorrected or 0):
             rises = ()  # counted anew since a reset
     replays, replays_at, many = _replays(history, gpu, at)
-    seen = set(_symptoms(gpu)) | ({"PcieReplays"} if many else set())
+    seen = [*_symptoms(gpu), *(["PcieReplays"] if many else [])]
     kept = {name: when for name, when in history.symptoms if at - when <= HOLD_SECONDS}
     return GpuHistory(
         uncorrected=history.uncorrected if uncorrected is None else uncorrected,

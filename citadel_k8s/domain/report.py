@@ -1,36 +1,47 @@
 """From what is known of the sources to the status message.
 
-Units change here and nowhere else: the program keeps bytes and ratios, the wire GiB, MiB and
-percent.
+Units change on this way and nowhere else: the program keeps bytes and ratios, the wire GiB, MiB
+and percent. Nothing from outside travels unclipped, and no message is larger than a bound.
 """
 
+import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final
 
-from citadel_k8s.domain.snapshot import Known, Snapshot, gpus_now, rounded_age, state_of
+from citadel_k8s.domain import units
+from citadel_k8s.domain.bounds import bounded
+from citadel_k8s.domain.capabilities import capabilities_of, no_permissions
+from citadel_k8s.domain.facts import clip
+from citadel_k8s.domain.known import Known, rounded_age, state_of
+from citadel_k8s.domain.report_gpus import gpu_infos
+from citadel_k8s.domain.report_services import container_infos, service_infos
+from citadel_k8s.domain.snapshot import Snapshot
+from citadel_k8s.domain.stats import stats_of
 from citadel_k8s.models.codec import format_timestamp
-from citadel_k8s.models.readings import Absent, Engine, Failed, Gpu, Host
+from citadel_k8s.models.readings import Absent, Failed, Host
 from citadel_k8s.models.wire import (
     AgentInfo,
     CollectorInfo,
+    ConfigInfo,
     Goodbye,
     NodeInfo,
     NodeStatus,
-    ServiceInfo,
     StatusMessage,
     SystemInfo,
 )
-from citadel_k8s.models.wire_gpu import GpuInfo
 
-T = TypeVar("T")
-
-_GIB: Final = 1024**3
-_MIB: Final = 1024**2
+ADDRESSES_MAX: Final = 16
+"""Addresses told of one node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who speaks: constant for the life of an agent process."""
+    """Who speaks. ``addresses`` are where the agent serves, besides those on the mesh.
+
+    ``mesh_address`` is the configured one; None where the host's own is to be told. ``transport``
+    is the way that heartbeats take, such as ``redis``, ``websocket`` or ``http``.
+    """
 
     node_id: str
     node_name: str
@@ -39,6 +50,12 @@ class Speaker:
     version: str
     gpu_source: str = "nvml"
     status_port: int | None = None
+    tags: tuple[str, ...] = ()
+    display_name: str | None = None
+    headscale_node_id: str | None = None
+    mesh_address: str | None = None
+    addresses: tuple[str, ...] = ()
+    transport: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,135 +74,153 @@ def status_message(
     *,
     seq: int | None = None,
     goodbye: Goodbye | None = None,
+    config: ConfigInfo | None = None,
 ) -> StatusMessage:
-    """Give the message that tells a snapshot; ``seq`` counts a process's heartbeats from 1."""
+    """Give the message that tells a snapshot, within the bound of its size.
+
+    Parameters
+    ----------
+    speaker, snapshot, moment : Speaker, Snapshot, Moment
+        Who tells what, and when.
+    seq : int or None
+        Number of this heartbeat in the process, from 1.
+    goodbye : Goodbye or None
+        The last word.
+    config : ConfigInfo or None
+        Which configuration is applied.
+    """
     host = snapshot.host.good
-    return StatusMessage(
+    message = StatusMessage(
         timestamp=format_timestamp(moment.date),
         node_id=speaker.node_id,
-        status=node_status(speaker, snapshot, moment),
+        headscale_node_id=speaker.headscale_node_id,
+        status=node_status(speaker, snapshot, moment, config=config),
+        permissions=no_permissions(),
+        stats=stats_of(snapshot, date=moment.date, now=moment.monotonic),
         boot_id=speaker.boot_id,
-        host_boot_id=None if host is None else host.boot_id,
+        host_boot_id=clip(host.boot_id, 64) if host and host.boot_id else None,
         seq=seq,
         interval_seconds=speaker.interval_seconds,
-        agent=AgentInfo(version=speaker.version),
+        agent=AgentInfo(version=speaker.version, transport=speaker.transport),
         goodbye=goodbye,
+        addresses=_addresses(speaker, host) or None,
         status_port=speaker.status_port,
     )
+    return bounded(message)
 
 
-def node_status(speaker: Speaker, snapshot: Snapshot, moment: Moment) -> NodeStatus:
+def node_status(
+    speaker: Speaker, snapshot: Snapshot, moment: Moment, *, config: ConfigInfo | None = None
+) -> NodeStatus:
     """Give the inner status. A list that is None is not known; an empty one is known to be so."""
     now = moment.monotonic
-    gpus, driver = (
-        gpus_now(snapshot, now),
-        snapshot.gpus.good.driver if snapshot.gpus.good else None,
-    )
-    engines = snapshot.engines.good
     return NodeStatus(
         timestamp=format_timestamp(moment.date, fraction=True),
-        node=NodeInfo(name=speaker.node_name, uptime_seconds=int(moment.uptime)),
+        node=_node(speaker, snapshot.host.good, moment),
         system=_system(snapshot.host.good or Host()),
-        gpu=[_gpu(g, driver) for g in gpus] if snapshot.gpus_known else None,
-        services=None if engines is None else [_service(e) for e in engines],
+        gpu=gpu_infos(snapshot, now),
+        services=service_infos(snapshot),
+        capabilities=capabilities_of(snapshot, speaker.tags),
         vnc_port=0,
-        collectors=[
-            _collector("host", snapshot.host, now),
-            _collector(speaker.gpu_source, snapshot.gpus, now),
-            _collector("engines", snapshot.engines, now),
-        ],
+        collectors=list(_collectors(speaker, snapshot, now)),
+        containers=container_infos(snapshot),
+        config=config,
     )
 
 
-def _collector(name: str, known: Known[T], now: float) -> CollectorInfo:
-    state, _ = state_of(known.outcome)
-    outcome = known.outcome
-    bad = outcome if isinstance(outcome, Absent | Failed) else None
-    return CollectorInfo(
-        name=name,
-        state=state,
-        reason=bad.reason if bad else None,
-        message=bad.message if bad else None,
-        age_seconds=rounded_age(known.good_at, now),
+def sources(speaker: Speaker, snapshot: Snapshot) -> Iterator[tuple[str, Known[Any]]]:
+    """Give each source by its name; those that not every node has, once they have answered."""
+    yield "host", snapshot.host
+    yield speaker.gpu_source, snapshot.gpus
+    yield "engines", snapshot.engines
+    optional: tuple[tuple[str, Known[Any]], ...] = (
+        ("drm", snapshot.drm),
+        ("pods", snapshot.pods),
+        ("processes", snapshot.processes),
+        ("containers", snapshot.containers),
     )
+    for name, known in optional:
+        if known.outcome is not None:
+            yield name, known
+
+
+def mesh_addresses(speaker: Speaker, host: Host | None) -> tuple[str, ...]:
+    """Give the node's addresses on the mesh, the one to dial first."""
+    own = () if speaker.mesh_address is None else (speaker.mesh_address,)
+    found = sorted((host.mesh_addresses if host else None) or (), key=lambda a: ":" in a)
+    return tuple(dict.fromkeys(a for a in (*own, *found) if _is_address(a)))
+
+
+def _addresses(speaker: Speaker, host: Host | None) -> list[str]:
+    wanted = (*mesh_addresses(speaker, host), *speaker.addresses)
+    return list(dict.fromkeys(a for a in wanted if _is_address(a)))[:ADDRESSES_MAX]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _node(speaker: Speaker, host: Host | None, moment: Moment) -> NodeInfo:
+    mesh = next(iter(mesh_addresses(speaker, host)), None)
+    return NodeInfo(
+        name=speaker.node_name,
+        network_ip=mesh,
+        tailscale_ip=mesh,
+        uptime_seconds=int(moment.uptime),
+        display_name=units.sentence(speaker.display_name),
+    )
+
+
+def _collectors(speaker: Speaker, snapshot: Snapshot, now: float) -> Iterator[CollectorInfo]:
+    for name, known in sources(speaker, snapshot):
+        outcome = known.outcome
+        bad = outcome if isinstance(outcome, Absent | Failed) else None
+        yield CollectorInfo(
+            name=name,
+            state=state_of(outcome)[0],
+            reason=units.name(bad.reason) if bad else None,
+            message=units.sentence(bad.message) if bad else None,
+            age_seconds=rounded_age(known.good_at, now),
+        )
 
 
 def _system(host: Host) -> SystemInfo:
     return SystemInfo(
-        cpu_percent=_percent(host.cpu_ratio),
-        memory_used_gb=_gib(host.memory_used_bytes),
-        memory_total_gb=_gib(host.memory_total_bytes),
-        memory_percent=_share(host.memory_used_bytes, host.memory_total_bytes),
-        disk_used_gb=_gib(host.disk_used_bytes),
-        disk_total_gb=_gib(host.disk_total_bytes),
-        disk_percent=_share(host.disk_used_bytes, _disk_usable(host)),
-        swap_used_gb=_gib(host.swap_used_bytes),
-        swap_total_gb=_gib(host.swap_total_bytes),
+        cpu_percent=units.percent(host.cpu_ratio),
+        memory_used_gb=units.gib(host.memory_used_bytes),
+        memory_total_gb=units.gib(host.memory_total_bytes),
+        memory_percent=units.share(host.memory_used_bytes, host.memory_total_bytes),
+        disk_used_gb=units.gib(host.disk_used_bytes),
+        disk_total_gb=units.gib(host.disk_total_bytes),
+        disk_percent=units.share(
+            host.disk_used_bytes, _usable(host.disk_used_bytes, host.disk_available_bytes)
+        ),
+        swap_used_gb=units.gib(host.swap_used_bytes),
+        swap_total_gb=units.gib(host.swap_total_bytes),
         load_1m=host.load_1m,
+        load_5m=host.load_5m,
+        load_15m=host.load_15m,
+        kubelet_disk_used_gb=units.gib(host.kubelet_disk_used_bytes),
+        kubelet_disk_total_gb=units.gib(host.kubelet_disk_total_bytes),
+        kubelet_disk_percent=units.share(
+            host.kubelet_disk_used_bytes,
+            _usable(host.kubelet_disk_used_bytes, host.kubelet_disk_available_bytes),
+        ),
+        cpu_pressure_percent=units.percent(host.cpu_pressure_ratio),
+        memory_pressure_percent=units.percent(host.memory_pressure_ratio),
+        io_pressure_percent=units.percent(host.io_pressure_ratio),
+        kernel=units.name(host.kernel),
         cpu_count=host.cpu_count,
-        host_uptime_seconds=None if host.uptime_seconds is None else int(host.uptime_seconds),
+        host_uptime_seconds=units.whole(host.uptime_seconds),
         network_rx_bytes=host.network_rx_bytes,
         network_tx_bytes=host.network_tx_bytes,
     )
 
 
-def _gpu(gpu: Gpu, driver: str | None) -> GpuInfo:
-    return GpuInfo(
-        index=gpu.index,
-        name=gpu.name or "unknown",
-        memory_used_mb=_mib(gpu.memory_used_bytes),
-        memory_total_mb=_mib(gpu.memory_total_bytes),
-        temperature_celsius=gpu.temperature_celsius,
-        utilization_percent=_percent(gpu.utilization_ratio),
-        driver=driver,
-        uuid=gpu.uuid,
-        power_watts=_rounded(gpu.power_watts),
-        power_limit_watts=_rounded(gpu.power_limit_watts),
-        health=gpu.health,
-        reason=gpu.reason,
-        message=gpu.message,
-        age_seconds=gpu.age_seconds,
-    )
-
-
-def _service(engine: Engine) -> ServiceInfo:
-    return ServiceInfo(
-        name=engine.name,
-        type=engine.type,
-        status=engine.status,
-        port=engine.port,
-        health=engine.health,
-        models=None if engine.models is None else list(engine.models),
-        engine=engine.engine,
-        reason=engine.reason,
-        message=engine.message,
-        requests_running=engine.requests_running,
-        requests_waiting=engine.requests_waiting,
-    )
-
-
-def _disk_usable(host: Host) -> int | None:
+def _usable(used: int | None, available: int | None) -> int | None:
     # As df does: what is kept for root counts neither as used nor as available.
-    if host.disk_used_bytes is None or host.disk_available_bytes is None:
-        return None
-    return host.disk_used_bytes + host.disk_available_bytes
-
-
-def _percent(ratio: float | None) -> float | None:
-    return None if ratio is None else round(ratio * 100, 1)
-
-
-def _share(part: int | None, whole: int | None) -> float | None:
-    return round(part / whole * 100, 1) if part is not None and whole else None
-
-
-def _gib(size: int | None) -> float | None:
-    return None if size is None else round(size / _GIB, 2)
-
-
-def _mib(size: int | None) -> int | None:
-    return None if size is None else size // _MIB
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+    return None if used is None or available is None else used + available

@@ -1,12 +1,13 @@
 """Everything that the agent knows of its node, and what of it is worth telling at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from citadel_k8s.constants import HEARTBEAT_INTERVAL
 from citadel_k8s.domain.gpuhealth import judge, usual_links
 from citadel_k8s.domain.known import NOTHING, Known, rounded_age, state_of
+from citadel_k8s.domain.naming import Names
 from citadel_k8s.domain.seen import SeenGpu, ToldGpu, see, tell, were_reset
 from citadel_k8s.domain.xidlog import XidLog
 from citadel_k8s.models.readings import (
@@ -16,9 +17,11 @@ from citadel_k8s.models.readings import (
     Gpu,
     GpuEvent,
     Gpus,
+    Holder,
     Host,
     Outcome,
     Pods,
+    Process,
     Processes,
     Reading,
 )
@@ -38,6 +41,12 @@ class Snapshot:
         The errors that NVIDIA's driver told by itself.
     told
         All GPUs with their verdicts, NVIDIA's first, as of the last answer of any source.
+    holders
+        Who holds each GPU, by its index; a GPU is missing where that is not known.
+    owners, names
+        The processes by number, and the pods and containers that they are in.
+    services
+        The engines with the GPUs that they use; None where it is not known which there are.
     interval
         Seconds between heartbeats.
     """
@@ -53,6 +62,10 @@ class Snapshot:
     drm_seen: tuple[SeenGpu, ...] = ()
     xids: XidLog = field(default_factory=XidLog)
     told: tuple[ToldGpu, ...] = ()
+    holders: Mapping[int, tuple[Holder, ...]] = field(default_factory=dict[int, tuple[Holder, ...]])
+    owners: Mapping[int, Process] = field(default_factory=dict[int, Process])
+    names: Names = field(default_factory=Names)
+    services: tuple[Engine, ...] | None = None
     interval: float = HEARTBEAT_INTERVAL
 
     def learn_host(self, outcome: Outcome[Host], *, at: float, duration: float) -> "Snapshot":
@@ -63,34 +76,38 @@ class Snapshot:
         """Give the snapshot after this answer about NVIDIA's GPUs."""
         known = self.gpus.learn(outcome, at=at, duration=duration)
         if not isinstance(outcome, Reading):
-            return replace(self, gpus=known).judged(at)
+            return replace(self, gpus=known).judged(at).attributed(at)
         seen, xids = see(self.seen, outcome.value.gpus, at), self.xids
         for key in were_reset(self.seen, seen):
             xids = xids.clear(key)
-        return replace(self, gpus=known, seen=seen, xids=xids).judged(at)
+        return replace(self, gpus=known, seen=seen, xids=xids).judged(at).attributed(at)
 
     def learn_drm(self, outcome: Outcome[Gpus], *, at: float, duration: float) -> "Snapshot":
         """Give the snapshot after this answer about the GPUs of other makers."""
         known = self.drm.learn(outcome, at=at, duration=duration)
         value = outcome.value.gpus if isinstance(outcome, Reading) else None
         seen = self.drm_seen if value is None else see(self.drm_seen, value, at)
-        return replace(self, drm=known, drm_seen=seen).judged(at)
+        return replace(self, drm=known, drm_seen=seen).judged(at).attributed(at)
 
     def learn_engines(
         self, outcome: Outcome[tuple[Engine, ...]], *, at: float, duration: float
     ) -> "Snapshot":
         """Give the snapshot after this answer about the services."""
-        return replace(self, engines=self.engines.learn(outcome, at=at, duration=duration))
+        known = self.engines.learn(outcome, at=at, duration=duration)
+        return replace(self, engines=known).attributed(at)
 
     def learn_pods(self, outcome: Outcome[Pods], *, at: float, duration: float) -> "Snapshot":
         """Give the snapshot after this answer about the pods."""
-        return replace(self, pods=self.pods.learn(outcome, at=at, duration=duration))
+        known = self.pods.learn(outcome, at=at, duration=duration)
+        names = Names.of(known.good.pods) if known.good else self.names
+        return replace(self, pods=known, names=names).attributed(at)
 
     def learn_processes(
         self, outcome: Outcome[Processes], *, at: float, duration: float
     ) -> "Snapshot":
         """Give the snapshot after this answer about the processes."""
-        return replace(self, processes=self.processes.learn(outcome, at=at, duration=duration))
+        known = self.processes.learn(outcome, at=at, duration=duration)
+        return replace(self, processes=known).attributed(at)
 
     def learn_containers(
         self, outcome: Outcome[tuple[ContainerUsage, ...]], *, at: float, duration: float
@@ -111,6 +128,15 @@ class Snapshot:
         moved = (replace(one, gpu=replace(one.gpu, index=start + one.gpu.index)) for one in others)
         merged = (*nvidia, *moved)
         return replace(self, told=tuple(self._judge(one, merged, at) for one in merged))
+
+    def attributed(self, _at: float) -> "Snapshot":
+        """Give the snapshot with everybody's GPUs as of this moment."""
+        processes = self.processes.good.processes if self.processes.good else ()
+        return replace(
+            self,
+            owners={process.pid: process for process in processes},
+            services=self.engines.good,
+        )
 
     @property
     def gpus_known(self) -> bool:

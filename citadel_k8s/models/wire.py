@@ -21,6 +21,7 @@ class NodeInfo(WireModel):
     network_ip: str | None = None
     tailscale_ip: str | None = None
     uptime_seconds: Whole | None = None
+    display_name: str | None = None
 
 
 class SystemInfo(WireModel):
@@ -209,6 +210,7 @@ class NodeStatus(WireModel):
     collectors: Listed[CollectorInfo] | None = None
     containers: Listed[ContainerInfo] | None = None
     config: ConfigInfo | None = None
+    truncated: Listed[str] | None = None
 
 
 class Permissions(WireModel):
@@ -259,9 +261,10 @@ class Stats(WireModel):
 
 
 class AgentInfo(CamelModel):
-    """The program that speaks."""
+    """The program that speaks, and by what way."""
 
     version: str
+    transport: str | None = None
 
 
 class Goodbye(CamelModel):

@@ -132,3 +132,4 @@ class GpuInfo(WireModel):
     reason: str | None = None
     message: str | None = None
     age_seconds: float | None = None
+    ecc_enabled: bool | None = None

@@ -16,7 +16,8 @@ from typing_extensions import override
 
 from citadel_k8s.aio.outbox import Freshness
 from citadel_k8s.domain.report import Moment, Speaker
-from citadel_k8s.domain.snapshot import Known, Snapshot, gpus_now
+from citadel_k8s.domain.known import Known
+from citadel_k8s.domain.snapshot import Snapshot, gpus_now
 from citadel_k8s.models.readings import Absent, Engine, Failed, Gpu, Host, Reading
 
 KEPT_INTERVALS: Final = 2

@@ -51,8 +51,7 @@ def host_only() -> Snapshot:
 
 def full(*items: Gpu, at: float = 1000.0) -> Snapshot:
     snapshot = host_only().learn_gpus(gpus(*(items or (GPU,))), at=at, duration=0.1)
-    engines = snapshot.engines.learn(Reading((VLLM,)), at=at, duration=0.1)
-    return replace(snapshot, engines=engines)
+    return snapshot.learn_engines(Reading((VLLM,)), at=at, duration=0.1)
 
 
 def wire(snapshot: Snapshot, at: float = 1000.0, **more) -> dict:
@@ -92,6 +91,7 @@ def test_a_full_snapshot_becomes_the_message_of_the_contract_in_its_units():
             "uuid": "GPU-0",
             "power_watts": 70.0,
             "power_limit_watts": 700.0,
+            "vendor": "nvidia",
             "health": "ok",
         }
     ]
@@ -126,7 +126,7 @@ def test_what_is_not_known_is_left_out_and_never_zero():
 
 def test_an_empty_list_is_told_where_it_is_known_that_there_is_nothing():
     snapshot = Snapshot().learn_gpus(Absent("NvmlLibraryNotFound", "x"), at=1, duration=0)
-    snapshot = replace(snapshot, engines=snapshot.engines.learn(Reading(()), at=1, duration=0))
+    snapshot = snapshot.learn_engines(Reading(()), at=1, duration=0)
     status = wire(snapshot)["status"]
     assert (status["gpu"], status["services"]) == ([], [])
     assert status["collectors"][1] == {
@@ -140,9 +140,8 @@ def test_an_empty_list_is_told_where_it_is_known_that_there_is_nothing():
 def test_models_that_are_unknown_are_left_out_and_none_are_an_empty_list():
     locked = replace(VLLM, models=None, reason="Unauthorized", message="401")
     empty = replace(VLLM, models=())
-    snapshot = Snapshot()
-    engines = snapshot.engines.learn(Reading((locked, empty)), at=1, duration=0)
-    told = wire(replace(snapshot, engines=engines))["status"]["services"]
+    snapshot = Snapshot().learn_engines(Reading((locked, empty)), at=1, duration=0)
+    told = wire(snapshot)["status"]["services"]
     assert "models" not in told[0]
     assert told[0]["reason"] == "Unauthorized"
     assert told[1]["models"] == []
@@ -151,9 +150,26 @@ def test_models_that_are_unknown_are_left_out_and_none_are_an_empty_list():
 def test_a_gpu_that_never_told_its_name_has_one_that_says_so():
     snapshot = full(Gpu(0, health="failed", reason="Unresponsive"))
     assert wire(snapshot)["status"]["gpu"] == [
-        {"index": 0, "name": "unknown", "driver": "575", "health": "failed",
-         "reason": "Unresponsive"}
-    ]  # fmt: skip
+        {
+            "index": 0,
+            "name": "unknown",
+            "driver": "575",
+            "vendor": "nvidia",
+            "verdicts": [
+                {
+                    "reason": "Unresponsive",
+                    "severity": "fatal",
+                    "cause": "driver",
+                    "remedy": (
+                        "Look for a hung driver in the kernel's log; restart the node if it stays."
+                    ),
+                    "message": "the driver gives no answer about this GPU",
+                }
+            ],
+            "health": "failed",
+            "reason": "Unresponsive",
+        }
+    ]
 
 
 def test_a_hung_gpu_keeps_its_last_good_values_with_their_age_and_the_others_are_fresh():
@@ -255,8 +271,7 @@ def test_a_snapshot_is_complete_when_every_source_has_answered_in_some_way():
 )
 def test_changes_of_services_are_told_by_how_certain_they_are(engine: Engine, expected: Change):
     before = full()
-    engines = before.engines.learn(Reading((engine,)), at=1010, duration=0)
-    after = replace(before, engines=engines)
+    after = before.learn_engines(Reading((engine,)), at=1010, duration=0)
     assert fingerprint(before).change_to(fingerprint(after)) is expected
 
 

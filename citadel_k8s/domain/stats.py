@@ -1,0 +1,101 @@
+"""The stats block: the few figures that a live view draws.
+
+Unlike in ``gpu[]`` of older senders, a present 0 is real here and an absent key is not known.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from citadel_k8s.domain import units
+from citadel_k8s.domain.snapshot import Snapshot, gpus_now
+from citadel_k8s.models.readings import Engine, Gpu
+from citadel_k8s.models.wire import PulseGpu, PulseInference, Stats
+
+STATS_VERSION: Final = 1
+"""Version of the block; moves only on a breaking change. Source: the wire contract."""
+
+STATS_SECONDS: Final = 30.0
+"""Age up to which figures are told at any interval. Source: the wire contract."""
+
+STATS_INTERVALS: Final = 3
+"""Heartbeat intervals after which figures are no longer told. Source: the wire contract."""
+
+_ENGINES: Final = frozenset({"vllm", "sglang"})
+
+
+def stats_of(snapshot: Snapshot, *, date: float, now: float) -> Stats | None:
+    """Give the block; None where nothing in it would be fresh.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        What is known.
+    date, now : float
+        The moment as seconds since the epoch, and on the clock of durations.
+    """
+    limit = max(STATS_SECONDS, STATS_INTERVALS * snapshot.interval)
+    fresh = [
+        age
+        for known in (snapshot.gpus, snapshot.drm, snapshot.engines)
+        if (age := known.age(now)) is not None and age <= limit
+    ]
+    gpus = _gpus(snapshot, now, limit)
+    inference = _inference(snapshot.engines.fresh(now, limit) or ())
+    if not gpus and not inference:
+        return None
+    # The date of the oldest figure: a reader must not take it for younger than it is.
+    return Stats(
+        v=STATS_VERSION,
+        ts=int(date - max(fresh)),
+        gpus=gpus or None,
+        inference=inference or None,
+    )
+
+
+def _gpus(snapshot: Snapshot, now: float, limit: float) -> list[PulseGpu]:
+    count = len(snapshot.seen)
+    told = gpus_now(snapshot, now)
+    parts = ((snapshot.gpus, told[:count]), (snapshot.drm, told[count:]))
+    pulses: dict[int, PulseGpu] = {}
+    for known, gpus in parts:
+        if known.fresh(now, limit) is None:
+            continue
+        for gpu in gpus:
+            if (gpu.age_seconds or 0.0) <= limit and _measured(gpu):
+                pulses[gpu.index] = _pulse(gpu)
+    return list(pulses.values())
+
+
+def _measured(gpu: Gpu) -> bool:
+    figures = (gpu.utilization_ratio, gpu.memory_used_bytes, gpu.temperature_celsius)
+    return any(figure is not None for figure in (*figures, gpu.power_watts))
+
+
+def _pulse(gpu: Gpu) -> PulseGpu:
+    return PulseGpu(
+        i=gpu.index,
+        util_pct=units.percent(gpu.utilization_ratio),
+        mem_used_mb=units.mib(gpu.memory_used_bytes),
+        mem_total_mb=units.mib(gpu.memory_total_bytes),
+        temp_c=gpu.temperature_celsius,
+        power_w=units.tenth(gpu.power_watts),
+    )
+
+
+def _inference(engines: Iterable[Engine]) -> list[PulseInference]:
+    return [
+        PulseInference(
+            engine=engine.engine,
+            port=engine.port,
+            model=units.name(engine.models[0]) if engine.models else None,
+            gen_tps=units.tenth(engine.generation_tokens_per_second),
+            prompt_tps=units.tenth(engine.prompt_tokens_per_second),
+            kv_cache_pct=units.percent(engine.kv_cache_ratio),
+            running=engine.requests_running,
+            waiting=engine.requests_waiting,
+            ttft_ms_p50=units.milliseconds(engine.ttft_seconds_p50),
+            e2e_ms_p50=units.milliseconds(engine.e2e_seconds_p50),
+        )
+        for engine in engines
+        if engine.engine in _ENGINES and engine.port is not None and engine.health == "ok"
+    ]
