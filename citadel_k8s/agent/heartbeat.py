@@ -44,9 +44,7 @@ class Heartbeat:
         outbox: Outbox[StatusMessage],
         look_again: Callable[[], Awaitable[None]],
     ) -> None:
-        speaker = board.speaker
-        phase = heartbeat_phase(speaker.node_id, speaker.interval_seconds)
-        self._ticker = Ticker(speaker.interval_seconds, phase=phase)
+        self._ticker = _ticker_of(board)
         self._board = board
         self._outbox = outbox
         self._look_again = look_again
@@ -78,6 +76,11 @@ class Heartbeat:
                     await self._look_again()
             self._speak_soon()
 
+    def retime(self) -> None:
+        """Beat now, and from then on at the interval that the speaker tells."""
+        self._ticker = _ticker_of(self._board)
+        self._speak_soon()
+
     def goodbye(self) -> StatusMessage:
         """Give the last word. The agent knows that it ends, not why."""
         self.seq += 1
@@ -105,3 +108,9 @@ class Heartbeat:
         elif self._pending is None:
             # A timer instead of a sleep, so that the grid's own heartbeat is not held up.
             self._pending = loop.call_at(self._not_before, self._urgent.set)
+
+
+def _ticker_of(board: Board) -> Ticker:
+    speaker = board.speaker
+    phase = heartbeat_phase(speaker.node_id, speaker.interval_seconds)
+    return Ticker(speaker.interval_seconds, phase=phase)

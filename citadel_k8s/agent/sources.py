@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.collectors.base import Collector
 from citadel_k8s.collectors.lines import clean
-from citadel_k8s.models.readings import Failed, Outcome
+from citadel_k8s.models.readings import Absent, Failed, Outcome
 from citadel_k8s.telemetry.log import get_logger
 
 log = get_logger("agent")
@@ -34,6 +34,9 @@ class SourceLoop(Generic[T]):
         Takes each answer and the seconds that it took.
     interval, phase : float
         The grid, in seconds.
+    rest : int
+        Grid moments left out after an answer that there is nothing to read: a driver may appear,
+        but a node without one should not pay for being asked.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class SourceLoop(Generic[T]):
         *,
         interval: float,
         phase: float = 0.0,
+        rest: int = 0,
     ) -> None:
         self._collector = collector
         self._learn = learn
@@ -51,6 +55,8 @@ class SourceLoop(Generic[T]):
         self._done = asyncio.Condition()
         self._readings = 0
         self._reading = False
+        self._rest = rest
+        self._nothing = False
 
     @property
     def name(self) -> str:
@@ -62,7 +68,17 @@ class SourceLoop(Generic[T]):
         while True:
             self._wanted.clear()
             await self.read()
-            await self._ticker.wait(early=self._wanted)
+            for _ in range(1 + (self._rest if self._nothing else 0)):
+                if await self._ticker.wait(early=self._wanted) is None:
+                    break
+
+    def want(self) -> None:
+        """Ask for a reading soon, and wait for none."""
+        self._wanted.set()
+
+    def retime(self, interval: float, phase: float) -> None:
+        """Read on another grid from the next reading on."""
+        self._ticker = Ticker(interval, phase=phase)
 
     async def refresh(self) -> None:
         """Wait for a reading that ends after now; ask for one if none is on its way."""
@@ -91,6 +107,7 @@ class SourceLoop(Generic[T]):
             # A defect in one source must not silence the node; its heartbeat tells of it.
             log.exception("collector_error", source=self.name)
             outcome = Failed("CollectorError", clean(f"{type(error).__name__}: {error}"))
+        self._nothing = isinstance(outcome, Absent)
         self._learn(outcome, loop.time() - started)
         async with self._done:
             self._reading = False

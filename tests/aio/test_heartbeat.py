@@ -12,7 +12,7 @@ from citadel_k8s.aio.outbox import Outbox
 from citadel_k8s.domain.keys import heartbeat_phase
 from citadel_k8s.domain.report import Moment, Speaker
 from citadel_k8s.errors import PublishError
-from citadel_k8s.models.readings import Engine, Gpu, Gpus, Host, Outcome, Reading
+from citadel_k8s.models.readings import Absent, Engine, Gpu, Gpus, Host, Outcome, Reading
 from citadel_k8s.models.wire import StatusMessage
 
 pytestmark = pytest.mark.looptime
@@ -255,3 +255,64 @@ async def test_whoever_wants_a_fresh_reading_shares_the_one_under_way():
         await asyncio.sleep(10)
         task.cancel()
     assert source.collected == 2
+
+
+async def test_a_new_interval_counts_at_once_and_is_told_at_once():
+    node = Node()
+
+    def hurry() -> None:
+        node.board.speaker = replace(SPEAKER, interval_seconds=10.0)
+        node.heartbeat.retime()
+
+    await node.during(after(1, node.learn), after(100, hurry), after(100))
+    times = [at for at, _ in node.sent]
+    changed = [at for at in times if at >= 101]
+    assert changed[0] == pytest.approx(101, abs=0.1)
+    assert [round(b - a) for a, b in itertools.pairwise(changed[1:])] == [10] * (len(changed) - 2)
+    assert {m.interval_seconds for at, m in node.sent if at >= 101} == {10.0}
+
+
+class Changing:
+    """A source with nothing to read until something appears."""
+
+    name = "changing"
+
+    def __init__(self) -> None:
+        self.there = False
+        self.asked: list[float] = []
+
+    async def collect(self) -> Outcome[int]:
+        self.asked.append(asyncio.get_running_loop().time())
+        return Reading(1) if self.there else Absent("NoDriver", "none")
+
+    async def close(self) -> None:
+        pass
+
+
+async def run_for(loop: SourceLoop[int], seconds: float) -> None:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(loop.run())
+        await asyncio.sleep(seconds)
+        task.cancel()
+
+
+async def test_a_source_with_nothing_to_read_is_asked_less_often_until_there_is():
+    source = Changing()
+    loop = SourceLoop(source, lambda *_: None, interval=10, phase=0, rest=5)
+    await run_for(loop, 125)
+    assert [round(at) for at in source.asked] == [0, 60, 120]
+    source.there = True
+    await run_for(loop, 30)
+    assert [round(at) for at in source.asked[3:]] == [125, 130, 140, 150]
+
+
+async def test_a_source_that_rests_is_asked_at_once_when_it_is_wanted():
+    source = Changing()
+    loop = SourceLoop(source, lambda *_: None, interval=10, phase=0, rest=5)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(loop.run())
+        await asyncio.sleep(15)
+        loop.want()
+        await asyncio.sleep(1)
+        task.cancel()
+    assert [round(at) for at in source.asked] == [0, 15]
