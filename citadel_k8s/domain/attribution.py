@@ -1,0 +1,216 @@
+"""Who holds which GPU, joined from what the kubelet gave and from what runs.
+
+Neither is enough. The kubelet knows what was given, not what is used; the driver knows what runs,
+not by what right. Where one of the two is silent, what it would have said is unknown: a GPU whose
+processes are hidden is not idle, and a pod whose name nobody knows is no intruder.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from citadel_k8s.domain.devices import DeviceMap, device_of
+from citadel_k8s.domain.grants import Grant, Grants, contested, grants_of
+from citadel_k8s.domain.owners import Owner, PodNames, owners_of
+from citadel_k8s.domain.uses import Party, Use, sort_uses, uses_of
+from citadel_k8s.models.readings import Allocation, Gpu, Holder, Pod, Pods, Processes
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A device that a container holds and nobody was seen on, since a moment of the caller's."""
+
+    gpu: str
+    device: str
+    namespace: str
+    pod: str
+    container: str
+    since: float
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes it the same as that of an earlier look."""
+        return self.device, self.namespace, self.pod, self.container
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Who holds what, at one moment.
+
+    ``holders`` has a GPU's index with its holders; a GPU that nobody holds has none, and one of
+    which nothing can be said is not in it. ``processes`` tells whose each process on a GPU is.
+    ``unplaced`` are given GPUs of which nobody can say which they are. ``idle`` is what the next
+    look has to know of this one.
+    """
+
+    holders: tuple[tuple[int, tuple[Holder, ...]], ...] = ()
+    processes: tuple[Owner, ...] = ()
+    unplaced: tuple[Allocation, ...] = ()
+    idle: tuple[Idle, ...] = ()
+    pods: tuple[Pod, ...] = ()
+
+    def of(self, gpu: int) -> tuple[Holder, ...] | None:
+        """Give the holders of a GPU; None if nothing can be said of it."""
+        return next((holders for index, holders in self.holders if index == gpu), None)
+
+    def owner(self, pid: int) -> Owner | None:
+        """Give whose a process is; None if it is on no GPU."""
+        return next((owner for owner in self.processes if owner.pid == pid), None)
+
+
+def attribute(
+    gpus: Sequence[Gpu],
+    pods: Pods | None,
+    processes: Processes | None,
+    before: Attribution | None,
+    now: float,
+) -> Attribution:
+    """Say who holds which GPU.
+
+    Parameters
+    ----------
+    gpus : sequence of Gpu
+        The GPUs with their processes.
+    pods : Pods or None
+        Names of pods and what was given to them.
+    processes : Processes or None
+        What is known of the processes that are on GPUs.
+    before : Attribution or None
+        That of the last look. Idle times begin with the first look that saw a device idle; an
+        agent that starts anew begins anew, so that they are never too long.
+    now : float
+        The present, in seconds of any clock that does not jump.
+    """
+    names = PodNames(pods.pods if pods else ())
+    pids = dict.fromkeys(p.pid for gpu in gpus for p in gpu.processes or ())
+    owners = owners_of(pids, processes, names)
+    allocations = pods.allocations if pods else None
+    mps = {device for gpu in gpus for device in _shared_by_mps(gpu, owners, before)}
+    grants = grants_of(allocations or (), DeviceMap(gpus), names, mps)
+    looks = [
+        _Look(gpu, uses_of(gpu, owners), None if allocations is None else grants) for gpu in gpus
+    ]
+    since = {idle.key: idle.since for idle in before.idle} if before else {}
+    idle = [
+        Idle(device_of(look.gpu), *grant.key, since.get(grant.key, now))
+        for look in looks
+        for grant in look.idle()
+    ]
+    if allocations is None and before is not None:
+        idle += _kept(before.idle, looks)
+    began = {entry.key: entry.since for entry in idle}
+    return Attribution(
+        holders=tuple((k.gpu.index, tuple(k.holders(began, now))) for k in looks if k.told),
+        processes=tuple(owners.values()),
+        unplaced=grants.unplaced,
+        idle=tuple(idle),
+        pods=pods.pods if pods else (),
+    )
+
+
+class _Look:
+    """One GPU: what was given of it, and what runs on it."""
+
+    def __init__(self, gpu: Gpu, uses: list[Use], grants: Grants | None) -> None:
+        self.gpu = gpu
+        self.uses = uses
+        # What runs is of the present reading only where the values are.
+        self.seen = gpu.processes is not None and gpu.age_seconds is None
+        self.told = gpu.processes is not None or grants is not None
+        own = None if grants is None else [g for g in grants.placed if g.gpu == gpu.index]
+        self._sorted = sort_uses(gpu, uses, own, () if grants is None else grants.unplaced)
+        self._drop_ended()
+
+    def idle(self) -> Iterable[Grant]:
+        """Give the grants that nobody is on."""
+        for grant, uses in self._sorted.by_grant.items():
+            if self.seen and not uses and grant not in self._sorted.doubtful:
+                yield grant
+
+    def holders(self, began: dict[tuple[str, str, str, str], float], now: float) -> list[Holder]:
+        """Give the holders: those of grants first."""
+        idle = set(self.idle())
+        given = [
+            Holder(
+                device=grant.device,
+                how=grant.how,
+                namespace=grant.namespace,
+                pod=grant.pod,
+                pod_uid=_uid(grant, uses),
+                container=grant.container,
+                pids=_pids(uses),
+                memory_used_bytes=_memory(uses) if uses or grant in idle else None,
+                idle_seconds=max(0.0, now - began[grant.key]) if grant in idle else None,
+            )
+            for grant, uses in self._sorted.by_grant.items()
+        ]
+        return given + [_taken(party, uses) for party, uses in self._sorted.others.items()]
+
+    def _drop_ended(self) -> None:
+        """Have one holder of a device that only one pod can have, or say that nobody knows."""
+        disputed = contested(self._sorted.by_grant)
+        if not disputed:
+            return
+        used = {g.device for g, uses in self._sorted.by_grant.items() if uses}
+        kept = [
+            (grant, uses)
+            for grant, uses in self._sorted.by_grant.items()
+            if uses or grant.device not in disputed & used
+        ]
+        still = contested(grant for grant, _ in kept)
+        self._sorted.by_grant = {}
+        for grant, uses in kept:
+            sure = replace(grant, how="unknown") if grant.device in still else grant
+            self._sorted.by_grant[sure] = uses
+            if sure is not grant or grant in self._sorted.doubtful:
+                self._sorted.doubtful.add(sure)
+
+
+def _taken(party: Party, uses: list[Use]) -> Holder:
+    return Holder(
+        device=party.device,
+        how=party.how,
+        namespace=party.namespace,
+        pod=party.pod,
+        pod_uid=party.pod_uid,
+        container=party.container,
+        pids=_pids(uses),
+        memory_used_bytes=_memory(uses),
+    )
+
+
+def _kept(idle: Iterable[Idle], looks: Sequence[_Look]) -> list[Idle]:
+    """Give the idle times that go on while the kubelet is silent: nobody was seen there since."""
+    quiet = {device_of(look.gpu) for look in looks if look.seen and not look.uses}
+    return [entry for entry in idle if entry.gpu in quiet]
+
+
+def _shared_by_mps(gpu: Gpu, owners: dict[int, Owner], before: Attribution | None) -> Iterable[str]:
+    """Give the devices of a GPU that are shared by MPS; all of them where its server runs."""
+    devices = [device_of(gpu), *(mig.uuid for mig in gpu.mig or ())]
+    if any(p.kind == "mps" or owners[p.pid].where == "mps" for p in gpu.processes or ()):
+        return devices
+    # Without a client the server may be gone, and MPS is how the GPU is shared nevertheless.
+    known = (
+        {h.device for _, held in before.holders for h in held if h.how == "mps"} if before else ()
+    )
+    return [device for device in devices if device in known]
+
+
+def _uid(grant: Grant, uses: list[Use]) -> str | None:
+    seen = {use.owner.pod_uid for use in uses}
+    if len(seen) == 1:
+        return seen.pop()
+    return grant.uids[0] if len(grant.uids) == 1 else None
+
+
+def _pids(uses: Iterable[Use]) -> tuple[int, ...]:
+    return tuple(sorted({use.process.pid for use in uses}))
+
+
+def _memory(uses: Iterable[Use]) -> int | None:
+    total = 0
+    for use in uses:
+        if use.process.memory_used_bytes is None:
+            return None
+        total += use.process.memory_used_bytes
+    return total
