@@ -5,28 +5,33 @@ from __future__ import annotations
 import os
 import time
 
-import psutil
-
-from citadel_k8s.collectors.lines import failed, reading
+from citadel_k8s.collectors.lines import clean, failed, reading
+from citadel_k8s.collectors.procfs import known, parse_if_inet6, parse_local_ipv4, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, Final, TypeVar
+    from typing import Any, Final
 
     from citadel_k8s.collectors.lines import Announce, Answer, Skip
-
-    T = TypeVar("T")
 
 FIRST_SAMPLE: Final = 0.1
 """Seconds between the two samples of the very first CPU figure; later ones span the time since
 the last collection. Source: the wire contract's own sample."""
+
+KUBELET_FOLDER: Final = "var/lib/kubelet"
+"""Below the host's root; where most kubelets keep their volumes and, mostly, their images."""
+
+READ_PROC: Final = "read /proc"
+"""The call that stands for all of the host's files, in announcements and pairs to skip."""
 
 VIRTUAL_INTERFACES: Final = (
     "br-", "cali", "cbr", "cilium", "cni", "docker", "dummy", "flannel", "ifb", "kube-", "lo",
     "lxc", "nodelocaldns", "tailscale", "tun", "vbr", "veth", "virbr", "vxlan", "wg",
 )  # fmt: skip
 """Starts of the names of interfaces whose traffic goes through a real one too, or nowhere."""
+
+_MESH_IPV6: Final = "fd7a:115c:a1e0:"
+_MESH_IPV4: Final = ("100.", 64, 128)
 
 
 class HostSource:
@@ -41,78 +46,110 @@ class HostSource:
     def __init__(self, root: str) -> None:
         self._root = root
         self._proc = f"{root.rstrip('/')}/proc"
-        self._last_cpu: tuple[float, float] | None = None
-        psutil.PROCFS_PATH = self._proc
+        self._last_cpu: tuple[int, int] | None = None
 
-    def collect(self, announce: Announce, skip: Skip, args: dict[str, Any]) -> Answer:
+    def collect(self, announce: Announce, skip: Skip, args: dict[str, Any]) -> Answer:  # noqa: ARG002 - for other sources
         """Read all figures; one that cannot be read is None."""
-        announce(None, "read /proc")
+        if (why := skip.get((None, READ_PROC))) is not None:
+            return failed("Unresponsive", why)
+        announce(None, READ_PROC)
         try:
             memory = parse_meminfo(self._read("meminfo"))
         except OSError as error:
             return failed("HostProcUnreadable", f"{self._proc}/meminfo: {error.strerror}")
         cpu_ratio, cpu_count = self._cpu()
-        received, sent = _known(self._network) or (None, None)
-        # The root's file system may hang on its own, and the rest need not suffer.
-        disk = {} if (None, "statvfs /") in skip else self._disk(announce)
-        return reading(
-            dict(
-                cpu_ratio=cpu_ratio,
-                cpu_count=cpu_count,
-                load_1m=_known(lambda: float(self._read("loadavg").split()[0])),
-                memory_used_bytes=_memory_used(memory),
-                memory_total_bytes=memory.get("MemTotal"),
-                swap_used_bytes=_difference(memory, "SwapTotal", "SwapFree"),
-                swap_total_bytes=memory.get("SwapTotal"),
-                **disk,
-                network_rx_bytes=received,
-                network_tx_bytes=sent,
-                uptime_seconds=_known(lambda: float(self._read("uptime").split()[0])),
-                boot_id=_known(lambda: self._read("sys/kernel/random/boot_id").strip()[:64]),
-            )
-        )
+        received, sent = known(self._network) or (None, None)
+        load = known(self._load) or (None, None, None)
+        values: dict[str, Any] = {
+            "cpu_ratio": cpu_ratio,
+            "cpu_count": cpu_count,
+            "load_1m": load[0],
+            "load_5m": load[1],
+            "load_15m": load[2],
+            "memory_used_bytes": _memory_used(memory),
+            "memory_total_bytes": memory.get("MemTotal"),
+            "swap_used_bytes": _difference(memory, "SwapTotal", "SwapFree"),
+            "swap_total_bytes": memory.get("SwapTotal"),
+            "network_rx_bytes": received,
+            "network_tx_bytes": sent,
+            "cpu_pressure_ratio": known(self._pressure, "cpu"),
+            "memory_pressure_ratio": known(self._pressure, "memory"),
+            "io_pressure_ratio": known(self._pressure, "io"),
+            "uptime_seconds": known(self._uptime),
+            "boot_id": known(self._text, "sys/kernel/random/boot_id"),
+            "kernel": known(self._text, "sys/kernel/osrelease"),
+            "mesh_addresses": self._mesh_addresses(),
+        }
+        # A file system may hang on its own, and the rest need not suffer.
+        values |= self._disk(announce, skip, "", "disk")
+        values |= self._disk(announce, skip, KUBELET_FOLDER, "kubelet_disk")
+        return reading(values)
 
     def _read(self, path: str) -> str:
-        name = f"{self._proc}/{path}"
-        with open(name, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib is 1 MiB
-            return file.read()
+        return read_text(f"{self._proc}/{path}")
+
+    def _text(self, path: str) -> str | None:
+        return clean(self._read(path), 64) or None
 
     def _cpu(self) -> tuple[float | None, int | None]:
-        now = _known(_cpu_seconds)
+        now = known(self._cpu_ticks)
         if now is None:
             return None, None
         before = self._last_cpu
         if before is None:
             before, _ = now
             time.sleep(FIRST_SAMPLE)
-            now = _known(_cpu_seconds) or now
+            now = known(self._cpu_ticks) or now
         self._last_cpu = now[0]
         busy, total = now[0][0] - before[0], now[0][1] - before[1]
-        # Counters of a CPU that went offline leave the sum, which then runs backwards.
+        # Some kernels let counters of a CPU that goes offline run backwards.
         ratio = min(1.0, max(0.0, busy / total)) if total > 0 else None
         return ratio, now[1]
+
+    def _cpu_ticks(self) -> tuple[tuple[int, int], int]:
+        return parse_cpu(self._read("stat"))
 
     def _network(self) -> tuple[int, int]:
         # Process 1 of the host's /proc is in the host's network namespace; "self" is in the pod's.
         return parse_net_dev(self._read("1/net/dev"))
 
-    def _disk(self, announce: Announce) -> dict[str, int]:
-        announce(None, "statvfs /")
+    def _load(self) -> tuple[float, float, float]:
+        one, five, fifteen = self._read("loadavg").split()[:3]
+        return float(one), float(five), float(fifteen)
+
+    def _uptime(self) -> float:
+        return float(self._read("uptime").split()[0])
+
+    def _pressure(self, resource: str) -> float:
+        return parse_pressure(self._read(f"pressure/{resource}"))
+
+    def _mesh_addresses(self) -> list[str] | None:
+        ipv4 = known(lambda: parse_local_ipv4(self._read("1/net/fib_trie")))
+        # A host without IPv6 has no such file.
+        ipv6 = known(lambda: parse_if_inet6(self._read("1/net/if_inet6")))
+        mesh = [address for address in (ipv4 or []) + (ipv6 or []) if is_mesh(address)]
+        return None if ipv4 is None and not mesh else mesh
+
+    def _disk(self, announce: Announce, skip: Skip, folder: str, name: str) -> dict[str, int]:
+        call = f"statvfs /{folder}"
+        if (None, call) in skip:
+            return {}
+        announce(None, call)
         try:
-            fs = os.statvfs(self._root)
+            fs = os.statvfs(f"{self._root.rstrip('/')}/{folder}")
         except OSError:
             return {}
         return {
-            "disk_used_bytes": (fs.f_blocks - fs.f_bfree) * fs.f_frsize,
-            "disk_available_bytes": fs.f_bavail * fs.f_frsize,
-            "disk_total_bytes": fs.f_blocks * fs.f_frsize,
+            f"{name}_used_bytes": (fs.f_blocks - fs.f_bfree) * fs.f_frsize,
+            f"{name}_available_bytes": fs.f_bavail * fs.f_frsize,
+            f"{name}_total_bytes": fs.f_blocks * fs.f_frsize,
         }
 
 
 def parse_meminfo(text: str) -> dict[str, int]:
-    """Give the bytes of each line of ``/proc/meminfo``."""
+    """Give the bytes of each whole line of ``/proc/meminfo``; of half a number nobody is served."""
     sizes: dict[str, int] = {}
-    for line in text.splitlines():
+    for line in text[: text.rfind("\n") + 1].splitlines():
         name, _, rest = line.partition(":")
         words = rest.split()
         if words and words[0].isdecimal():
@@ -121,15 +158,69 @@ def parse_meminfo(text: str) -> dict[str, int]:
 
 
 def parse_net_dev(text: str) -> tuple[int, int]:
-    """Give the bytes received and sent by the real interfaces of ``/proc/net/dev``."""
+    """Give the bytes received and sent by the real interfaces of ``/proc/net/dev``.
+
+    Raises
+    ------
+    ValueError, IndexError
+        If it is cut short: a sum of some would look like counters that began anew.
+    """
+    lines = text.split("\n")
+    if "|" not in lines[1] or lines.pop():
+        raise ValueError("no table of interfaces, or not all of it")
     received = sent = 0
-    for line in text.splitlines()[2:]:
+    for line in lines[2:]:
         name, _, rest = line.partition(":")
         if not name.strip().startswith(VIRTUAL_INTERFACES):
             columns = rest.split()
             received += int(columns[0])
             sent += int(columns[8])
     return received, sent
+
+
+def parse_cpu(text: str) -> tuple[tuple[int, int], int]:
+    """Give busy and total clock ticks since the boot, and the number of CPUs, of ``/proc/stat``.
+
+    Raises
+    ------
+    ValueError, IndexError
+        If the first line is not that of all CPUs.
+    """
+    lines = text.split("\n", 1)
+    words = lines[0].split()
+    if words[0] != "cpu":
+        raise ValueError("no line of all CPUs")
+    # The kernel counts a guest's time, the last two, in user and nice as well.
+    ticks = [int(word) for word in words[1:9]]
+    idle = ticks[3] + ticks[4]
+    total = sum(ticks)
+    return (total - idle, total), text.count("\ncpu")
+
+
+def parse_pressure(text: str) -> float:
+    """Give the share of the last ten seconds of the first line of a file of ``/proc/pressure``.
+
+    Raises
+    ------
+    ValueError, IndexError
+        If it is not written as it should be.
+    """
+    some, average = text.split(None, 2)[:2]
+    name, _, percent = average.partition("=")
+    if (some, name) != ("some", "avg10"):
+        raise ValueError("no pressure")
+    ratio = float(percent) / 100
+    if not 0 <= ratio <= 1:
+        raise ValueError("no share")
+    return ratio
+
+
+def is_mesh(address: str) -> bool:
+    """Say whether an address is one of those that Tailscale and Headscale give to nodes."""
+    start, low, high = _MESH_IPV4
+    if address.startswith(start):
+        return low <= int(address.split(".")[1]) < high
+    return address.startswith(_MESH_IPV6)
 
 
 def _memory_used(memory: dict[str, int]) -> int | None:
@@ -142,23 +233,3 @@ def _memory_used(memory: dict[str, int]) -> int | None:
 
 def _difference(sizes: dict[str, int], total: str, free: str) -> int | None:
     return sizes[total] - sizes[free] if total in sizes and free in sizes else None
-
-
-def _cpu_seconds() -> tuple[tuple[float, float], int]:
-    """Give busy and total seconds since boot, and the number of CPUs."""
-    busy = total = 0.0
-    cpus = psutil.cpu_times(percpu=True)
-    for times in cpus:
-        # The kernel counts a guest's time in user and nice as well.
-        whole = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-        total += whole
-        busy += whole - times.idle - getattr(times, "iowait", 0.0)
-    return (busy, total), len(cpus)
-
-
-def _known(read: Callable[[], T]) -> T | None:
-    """Give what is read, or None where the host does not have it or writes it otherwise."""
-    try:
-        return read()
-    except (OSError, ValueError, IndexError, RuntimeError):
-        return None

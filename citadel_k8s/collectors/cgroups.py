@@ -1,0 +1,306 @@
+"""What the containers of this node's pods use, from their cgroups, version 1 or 2.
+
+A working set is what the kubelet calls so: all memory in use, less the file cache that can be
+dropped at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from citadel_k8s.collectors.lines import absent, failed, reading
+from citadel_k8s.collectors.podtrees import PodTrees
+from citadel_k8s.collectors.procfs import (
+    OpenFiles,
+    known,
+    parse_stat,
+    read_bytes,
+    read_number,
+    read_text,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final, TypeAlias
+
+    from citadel_k8s.collectors.lines import Announce, Answer, Skip
+    from citadel_k8s.collectors.podtrees import Found
+
+    Usage: TypeAlias = tuple[float | None, int | None, int | None]
+    Limits: TypeAlias = tuple[int | None, float | None]
+
+CONTAINERS_MAX: Final = 512
+"""Containers in one answer, twice what a kubelet allows for by default with sidecars; the count
+of the others is in ``left_out``."""
+
+LIMIT_LOOKS: Final = 4
+"""Looks from one reading of a container's limits to the next: they seldom change, and are a third
+of the cost. Two minutes at the usual pace."""
+
+SHORTEST_SPAN: Final = 0.25
+"""Least time for a rate, in seconds: the kernel accounts in steps of up to 10 ms, so that a rate
+over less is off by more than 4 %."""
+
+NO_LIMIT: Final = 1 << 60
+"""Version 1 writes some number beyond all memory, in bytes, where no limit is set."""
+
+FILE_MAX: Final = 1 << 16
+"""Most that is read of one file of a cgroup, in bytes; ``memory.stat`` has some 2000."""
+
+FILES_KEPT: Final = 256
+"""Files kept open: four of each of 64 containers, a quarter of the least usual limit."""
+
+READ_CGROUPS: Final = "read /sys/fs/cgroup"
+"""The call that stands for all cgroups, in announcements and pairs to skip."""
+
+SANDBOX: Final = "pause"
+"""Name of the process that keeps a pod's namespaces, alone in a container that nobody asked for."""
+
+SANDBOX_LOOKS: Final = 3
+"""Looks after which a container without a process to be told by is taken for a usual one."""
+
+
+class ContainerSource:
+    """Reads what each container uses.
+
+    Parameters
+    ----------
+    root : str
+        Where the host's ``/`` is seen from here.
+    now : callable
+        Gives seconds since some moment; never goes back.
+    """
+
+    def __init__(self, root: str, now: Callable[[], float] = time.perf_counter) -> None:
+        self._top = f"{root.rstrip('/')}/sys/fs/cgroup"
+        self._proc = f"{root.rstrip('/')}/proc"
+        self._now = now
+        self._version: Unified | Legacy | None = None
+        self._trees: PodTrees | None = None
+        self._looks: dict[str, _Look] = {}
+
+    def collect(self, announce: Announce, skip: Skip, args: dict[str, Any]) -> Answer:  # noqa: ARG002 - for other sources
+        """Read all containers; one that vanishes meanwhile is left out."""
+        if (why := skip.get((None, READ_CGROUPS))) is not None:
+            return failed("Unresponsive", why)
+        announce(None, READ_CGROUPS)
+        try:
+            version, trees = self._mounted()
+        except FileNotFoundError:
+            return absent("NoCgroups", f"there is no {self._top}")
+        except OSError as error:
+            return failed("CgroupsUnreadable", f"{self._top}: {error.strerror}")
+        found = trees.look()
+        if found is None:
+            self._version = None  # the host may get its mounts later
+            return absent("NoCgroups", f"no cgroups of pods are visible below {self._top}")
+        looks: dict[str, _Look] = {}
+        containers: list[dict[str, Any]] = []
+        for container in found:
+            if len(containers) >= CONTAINERS_MAX:
+                break
+            look = self._looks.get(container.path)
+            if look is None or look.inode != container.inode:
+                look = _Look(container.inode)
+            looks[container.path] = look
+            if self._is_sandbox(look, version, container.path):
+                continue
+            if (usage := self._read(look, version, container)) is not None:
+                containers.append(usage)
+        self._looks = looks
+        version.files.sweep()
+        return reading({"containers": containers, "left_out": len(found) - len(looks)})
+
+    def _mounted(self) -> tuple[Unified | Legacy, PodTrees]:
+        if self._version is None or self._trees is None:
+            self._version = mounted_version(self._top)
+            self._trees = PodTrees(self._version.walked)
+        return self._version, self._trees
+
+    def _read(
+        self, look: _Look, version: Unified | Legacy, container: Found
+    ) -> dict[str, Any] | None:
+        if look.count % LIMIT_LOOKS == 0:
+            look.limits = version.limits(container.path)
+        look.count += 1
+        seconds, working_set, oom_kills = version.usage(container.path)
+        if seconds is None and working_set is None:
+            return None
+        look.take(seconds, self._now())
+        memory_limit, cpu_limit = look.limits
+        return {
+            "pod_uid": container.pod_uid,
+            "container_id": container.container_id,
+            "cpu_seconds": seconds,
+            "cpu_cores": look.cores,
+            "cpu_limit_cores": cpu_limit,
+            "working_set_bytes": working_set,
+            "memory_limit_bytes": memory_limit,
+            "oom_kills": oom_kills,
+        }
+
+    def _is_sandbox(self, look: _Look, version: Unified | Legacy, path: str) -> bool:
+        # Its cgroup is named as any other. Without the host's process numbers (they are 0 then)
+        # nobody can tell, and it is reported.
+        if look.sandbox is None and look.count < SANDBOX_LOOKS:
+            pids = (known(version.processes, path) or b"").split(maxsplit=2)
+            if len(pids) > 1:
+                look.sandbox = False
+            elif pids and pids[0].isdigit() and pids[0] != b"0":
+                stat = known(read_text, f"{self._proc}/{int(pids[0])}/stat", FILE_MAX)
+                name = known(parse_stat, stat or "")
+                # The runtime's own process goes before the container's first.
+                if name is not None and not name[0].startswith(("runc", "crun")):
+                    look.sandbox = name[0] == SANDBOX
+        return look.sandbox is True
+
+
+class _Look:
+    """What is remembered of one cgroup from look to look."""
+
+    __slots__ = ("cores", "count", "inode", "limits", "sandbox", "seconds", "when")
+
+    def __init__(self, inode: int) -> None:
+        self.inode = inode
+        self.count = 0
+        self.seconds: float | None = None
+        self.when = 0.0
+        self.cores: float | None = None
+        self.limits: Limits = (None, None)
+        self.sandbox: bool | None = None
+
+    def take(self, seconds: float | None, when: float) -> None:
+        """Make a rate of the CPU time since the last look."""
+        before, span = self.seconds, when - self.when
+        if seconds is not None and before is not None and 0 <= span < SHORTEST_SPAN:
+            return
+        self.cores = None
+        if seconds is not None and before is not None and span > 0 and seconds >= before:
+            self.cores = (seconds - before) / span
+        self.seconds, self.when = seconds, when
+
+
+class Unified:
+    """Reads the files of version 2, where all controllers are in one hierarchy."""
+
+    def __init__(self, top: str) -> None:
+        self.walked = top
+        self.files = OpenFiles(FILES_KEPT)
+
+    def usage(self, path: str) -> Usage:
+        """Give seconds of CPU, working set and processes killed for want of memory."""
+        folder = f"{self.walked}/{path}"
+        microseconds = known(find_number, self.files, f"{folder}/cpu.stat", b"usage_usec")
+        return (
+            None if microseconds is None else microseconds / 1e6,
+            working_set(
+                self.files, f"{folder}/memory.current", f"{folder}/memory.stat", b"inactive_file"
+            ),
+            known(find_number, self.files, f"{folder}/memory.events", b"oom_kill"),
+        )
+
+    def limits(self, path: str) -> Limits:
+        """Give the limits of memory, in bytes, and CPU, in cores."""
+        folder = f"{self.walked}/{path}"
+        return read_limit(f"{folder}/memory.max"), known(self._cpu_limit, f"{folder}/cpu.max")
+
+    def processes(self, path: str) -> bytes:
+        """Give the numbers of the first processes; raises OSError."""
+        return read_bytes(f"{self.walked}/{path}/cgroup.procs", 64)
+
+    def _cpu_limit(self, path: str) -> float | None:
+        quota, period = read_bytes(path, 64).split()
+        return None if quota == b"max" else _cores(int(quota), int(period))
+
+
+class Legacy:
+    """Reads the files of version 1, where each controller has a hierarchy of its own.
+
+    Parameters
+    ----------
+    hierarchies : dict
+        Where each controller is mounted.
+    """
+
+    def __init__(self, hierarchies: dict[str, str]) -> None:
+        nowhere = ""
+        self._cpuacct = hierarchies.get("cpuacct", nowhere)
+        self._cpu = hierarchies.get("cpu", nowhere)
+        self._memory = hierarchies.get("memory", nowhere)
+        self.walked = self._cpuacct or self._memory
+        self.files = OpenFiles(FILES_KEPT)
+
+    def usage(self, path: str) -> Usage:
+        """Give seconds of CPU, working set and processes killed for want of memory."""
+        memory = f"{self._memory}/{path}"
+        nanoseconds = read_number(f"{self._cpuacct}/{path}/cpuacct.usage", self.files.read)
+        return (
+            None if nanoseconds is None else nanoseconds / 1e9,
+            working_set(
+                self.files,
+                f"{memory}/memory.usage_in_bytes",
+                f"{memory}/memory.stat",
+                b"total_inactive_file",
+            ),
+            known(find_number, self.files, f"{memory}/memory.oom_control", b"oom_kill"),
+        )
+
+    def limits(self, path: str) -> Limits:
+        """Give the limits of memory, in bytes, and CPU, in cores."""
+        # A quota of -1, which is none, is no number here.
+        quota = read_number(f"{self._cpu}/{path}/cpu.cfs_quota_us")
+        period = read_number(f"{self._cpu}/{path}/cpu.cfs_period_us")
+        cpu = None if quota is None or period is None else _cores(quota, period)
+        return read_limit(f"{self._memory}/{path}/memory.limit_in_bytes"), cpu
+
+    def processes(self, path: str) -> bytes:
+        """Give the numbers of the first processes; raises OSError."""
+        return read_bytes(f"{self.walked}/{path}/cgroup.procs", 64)
+
+
+def mounted_version(top: str) -> Unified | Legacy:
+    """Say which version the host uses, and where; raises OSError if that cannot be seen."""
+    names = os.listdir(top)  # noqa: PTH208 - pathlib is 1 MiB
+    hierarchies = {
+        controller: f"{top}/{name}"
+        for name in sorted(names)
+        for controller in name.split(",")
+        if controller in {"cpu", "cpuacct", "memory"}
+    }
+    if "cgroup.controllers" in names or not hierarchies:
+        return Unified(top)
+    return Legacy(hierarchies)
+
+
+def working_set(files: OpenFiles, usage_path: str, stat_path: str, inactive: bytes) -> int | None:
+    """Give the memory in use less the inactive file cache; None if either is not known."""
+    usage = read_number(usage_path, files.read)
+    if usage is None:
+        return None
+    cache = known(find_number, files, stat_path, inactive)
+    return None if cache is None else max(0, usage - cache)
+
+
+def find_number(files: OpenFiles, path: str, name: bytes) -> int:
+    """Give the number behind a name in a file of such lines.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read or the line is not in it as a whole.
+    """
+    data = b"\n" + files.read(path, FILE_MAX)
+    start = data.index(b"\n" + name + b" ") + len(name) + 2
+    return int(data[start : data.index(b"\n", start)])
+
+
+def read_limit(path: str) -> int | None:
+    """Give a limit in bytes; None if it is not set or cannot be read."""
+    limit = read_number(path)  # "max" is no number
+    return None if limit is None or limit >= NO_LIMIT else limit
+
+
+def _cores(quota: int, period: int) -> float | None:
+    return quota / period if quota > 0 and period > 0 else None

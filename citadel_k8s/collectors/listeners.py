@@ -1,0 +1,296 @@
+"""The TCP ports that programs on GPUs and known engines listen on, and how to reach them.
+
+A pod's sockets are read through one of its processes; its network namespace is told apart by the
+inode of its table of sockets, which differs from namespace to namespace and needs no right to
+trace the process, as reading the link ``ns/net`` would.
+"""
+
+from __future__ import annotations
+
+import os
+
+from citadel_k8s.collectors.procfs import (
+    ip_number,
+    known,
+    parse_if_inet6,
+    parse_local_ipv4,
+    parse_routes,
+    read_listeners,
+    read_text,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
+    from citadel_k8s.collectors.processes import Seen
+
+    Socket: TypeAlias = tuple[str, int, int]
+    Chain: TypeAlias = tuple[Seen, list[Seen]]
+
+LISTENERS_MAX: Final = 64
+"""Listeners in one answer, three times the engines that a node is planned for."""
+
+POD_LISTENERS_MAX: Final = 32
+"""Listeners of one pod, so that one with a port per worker does not crowd out others."""
+
+GUESSES_MAX: Final = 4
+"""Ports of a pod that are worth asking where none is known to be an engine's."""
+
+EPHEMERAL: Final = 32768
+"""First port of those that the kernel gives to whoever asks for none; no service is behind one
+by intention."""
+
+DESCRIPTORS_MAX: Final = 4096
+"""Open files of one process that are searched for a socket; reading each takes a microsecond."""
+
+_ANY: Final = frozenset({"0.0.0.0", "::"})
+_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "tini", "dumb-init", "conda", "uv"})
+
+
+class Group:
+    """Processes that share one pod's, or the host's, network."""
+
+    __slots__ = ("chains", "pod_uid")
+
+    def __init__(self, pod_uid: str | None) -> None:
+        self.pod_uid = pod_uid
+        self.chains: list[list[Seen]] = []
+
+    def members(self) -> list[Seen]:
+        """Give all processes once, the first of each chain of parents before its children."""
+        return list({seen.pid: seen for chain in self.chains for seen in reversed(chain)}.values())
+
+
+class ListenerSearch:
+    """Finds the listeners.
+
+    Parameters
+    ----------
+    proc : str
+        The host's ``/proc``.
+    """
+
+    def __init__(self, proc: str) -> None:
+        self._proc = proc
+        self._addresses: dict[tuple[str, int], str] = {}
+        self._owners = OwnerSearch(proc)
+
+    def find(self, chains: list[Chain], ports: frozenset[int]) -> list[dict[str, Any]]:
+        """Give the listeners of the pods of some processes, and the host's on known ports.
+
+        Parameters
+        ----------
+        chains : list
+            Each process with its ancestors.
+        ports : frozenset of int
+            Where known engines listen.
+        """
+        host_network = self._network(1)
+        host, pods = self._grouped(chains, host_network)
+        found: list[dict[str, Any]] = []
+        addresses: dict[tuple[str, int], str] = {}
+        for group, (pid, network) in pods:
+            key = (group.pod_uid or "", network)
+            address = self._addresses.get(key) or own_address(f"{self._proc}/{pid}/net")
+            if address is not None:
+                addresses[key] = address
+            reachable = pod_sockets(self._sockets(pid), address)
+            found += self._told(group, chosen(reachable, group.members(), ports))
+        self._addresses = addresses
+        found += self._told(host, self._host_sockets(host_network, ports))
+        self._owners.end()
+        return found[:LISTENERS_MAX]
+
+    def _grouped(
+        self, chains: list[Chain], host_network: int | None
+    ) -> tuple[Group, list[tuple[Group, tuple[int, int]]]]:
+        host = Group(None)
+        groups: dict[str, Group] = {}
+        for seen, ancestors in chains:
+            if seen.pod_uid is None:
+                # Outside any pod, and yet in a network of its own: a container of another kind.
+                if seen.known and self._network(seen.pid) == host_network:
+                    host.chains.append([seen, *ancestors])
+            else:
+                group = groups.setdefault(seen.pod_uid, Group(seen.pod_uid))
+                inside = [a for a in ancestors if a.pod_uid == seen.pod_uid]
+                group.chains.append([seen, *inside])
+        apart: list[tuple[Group, tuple[int, int]]] = []
+        for group in groups.values():
+            through = self._through(group)
+            if through is None:
+                continue
+            if through[1] == host_network:
+                host.chains += group.chains
+            else:
+                apart.append((group, through))
+        return host, apart
+
+    def _through(self, group: Group) -> tuple[int, int] | None:
+        for seen in group.members():
+            network = self._network(seen.pid)
+            if network is not None:
+                return seen.pid, network
+        return None
+
+    def _network(self, pid: int | str) -> int | None:
+        try:
+            return os.stat(f"{self._proc}/{pid}/net/tcp").st_ino  # noqa: PTH116 - pathlib is 1 MiB
+        except OSError:
+            return None
+
+    def _sockets(self, pid: int) -> list[Socket]:
+        tables = (known(read_listeners, f"{self._proc}/{pid}/net/{name}") for name in _TABLES)
+        return [row for table in tables if table is not None for row in table]
+
+    def _host_sockets(self, network: int | None, ports: frozenset[int]) -> list[Socket]:
+        sockets = [socket for socket in self._sockets(1) if socket[1] in ports]
+        if not sockets:
+            return []
+        own = self._network("self")
+        if own is None or network is None or own == network:
+            return host_sockets(sockets)
+        # From a pod, the host's loopback is out of reach, and 127.0.0.1 is the pod itself.
+        return pod_sockets(sockets, own_address(f"{self._proc}/1/net"))
+
+    def _told(self, group: Group, sockets: list[Socket]) -> list[dict[str, Any]]:
+        members = group.members()
+        inner = {port for seen in members if seen.inner for port in seen.ports}
+        told: list[dict[str, Any]] = []
+        for address, port, inode in sockets[:POD_LISTENERS_MAX]:
+            owner = self._owners.of(group, members, port, inode)
+            if port in inner or (owner is not None and owner.inner):
+                continue
+            told.append(
+                {
+                    "port": port,
+                    "address": address,
+                    "pid": None if owner is None else owner.pid,
+                    "command": None if owner is None else owner.command,
+                    "pod_uid": group.pod_uid if owner is None else owner.pod_uid,
+                    "container_id": None if owner is None else owner.container_id,
+                }
+            )
+        return told
+
+
+_TABLES: Final = ("tcp", "tcp6")
+
+
+class OwnerSearch:
+    """Finds which of some known processes a socket belongs to.
+
+    Parameters
+    ----------
+    proc : str
+        The host's ``/proc``.
+    """
+
+    def __init__(self, proc: str) -> None:
+        self._proc = proc
+        self._kept: dict[tuple[str | None, int], tuple[list[tuple[int, int]], int | None, bool]]
+        self._kept = {}
+        self._used: dict[tuple[str | None, int], tuple[list[tuple[int, int]], int | None, bool]]
+        self._used = {}
+
+    def end(self) -> None:
+        """Forget the sockets that this collection did not ask for."""
+        self._kept, self._used = self._used, {}
+
+    def of(self, group: Group, members: list[Seen], port: int, inode: int) -> Seen | None:
+        """Give the process; None if it is none of the group's, or nobody can tell."""
+        key = (group.pod_uid, inode)
+        marks = [(seen.pid, seen.started) for seen in members]
+        kept = self._kept.get(key)
+        if kept is None or kept[0] != marks:
+            kept = (marks, *self._by_descriptor(members, inode))
+        self._used[key] = kept
+        _, pid, sure = kept
+        if pid is not None:
+            return next(seen for seen in members if seen.pid == pid)
+        if sure:
+            return None
+        told = [seen for seen in members if port in seen.ports]
+        served = [seen for seen in told if seen.name not in _SHELLS]
+        return next(iter(served or told), None) or _first_of_container(group, members)
+
+    def _by_descriptor(self, members: list[Seen], inode: int) -> tuple[int | None, bool]:
+        # A child may have inherited the socket, so the first parent that has it is asked first.
+        sure, link = True, f"socket:[{inode}]"
+        for seen in members:
+            folder = f"{self._proc}/{seen.pid}/fd"
+            try:
+                names = os.listdir(folder)  # noqa: PTH208 - pathlib is 1 MiB
+            except OSError:
+                sure = False
+                continue
+            if any(_links_to(f"{folder}/{name}", link) for name in names[:DESCRIPTORS_MAX]):
+                return seen.pid, True
+        return None, sure
+
+
+def pod_sockets(sockets: list[Socket], own: str | None) -> list[Socket]:
+    """Give the sockets that can be reached from outside, at the address to ask, by port."""
+    by_port: dict[int, Socket] = {}
+    for address, port, inode in sockets:
+        if address.startswith("127.") or address == "::1":
+            continue
+        asked = own if address in _ANY else address
+        if asked is not None and (port not in by_port or address in _ANY):
+            by_port[port] = (asked, port, inode)
+    return [by_port[port] for port in sorted(by_port)]
+
+
+def host_sockets(sockets: list[Socket]) -> list[Socket]:
+    """Give the sockets at the address to ask on the host itself, by port."""
+    by_port: dict[int, Socket] = {}
+    for address, port, inode in sockets:
+        near = address in _ANY or address.startswith("127.")
+        if near or port not in by_port:
+            by_port[port] = ("127.0.0.1" if near else address, port, inode)
+    return [by_port[port] for port in sorted(by_port)]
+
+
+def chosen(sockets: list[Socket], members: list[Seen], ports: frozenset[int]) -> list[Socket]:
+    """Give a pod's sockets that may be an engine's: known or told ports, else the lowest few."""
+    told = ports.union(*(seen.ports for seen in members))
+    likely = [socket for socket in sockets if socket[1] in told]
+    return likely or [socket for socket in sockets if socket[1] < EPHEMERAL][:GUESSES_MAX]
+
+
+def own_address(net: str) -> str | None:
+    """Give the address at which others reach a network namespace, of its folder ``net``.
+
+    GPU nodes have networks for storage and collectives beside the cluster's: the one wanted is
+    that of the interface of the default route.
+    """
+    ipv4 = known(lambda: parse_local_ipv4(read_text(f"{net}/fib_trie"))) or []
+    usable = [a for a in ipv4 if not a.startswith(("127.", "169.254."))]
+    if usable:
+        routes = known(lambda: parse_routes(read_text(f"{net}/route"))) or []
+        return min(usable, key=lambda address: _distance(address, routes))
+    ipv6 = known(lambda: parse_if_inet6(read_text(f"{net}/if_inet6"))) or []
+    return next(iter(ipv6), None)
+
+
+def _distance(address: str, routes: list[tuple[str, int, int]]) -> int:
+    defaults = {interface for interface, _, mask in routes if mask == 0}
+    number = ip_number(address)
+    near = [(mask, name) for name, to, mask in routes if mask and number & mask == to]
+    if not near:
+        return 1  # some networks give a pod one address and no subnet
+    return 0 if max(near)[1] in defaults else 2
+
+
+def _first_of_container(group: Group, members: list[Seen]) -> Seen | None:
+    if group.pod_uid is None or len({seen.container_id for seen in members}) != 1:
+        return None
+    return members[0]
+
+
+def _links_to(path: str, target: str) -> bool:
+    try:
+        return os.readlink(path) == target  # noqa: PTH115 - pathlib is 1 MiB
+    except OSError:
+        return False
