@@ -62,6 +62,7 @@ class FakeProxy:
         self.seen: list[Seen] = []
         self.frames: list[tuple[float, dict[str, Any]]] = []
         self.pings: list[float] = []
+        self.pongs: list[bytes] = []
         self.closes: list[int | None] = []
         self.sockets: list[web.WebSocketResponse] = []
         self.deaf = False
@@ -194,6 +195,8 @@ class FakeProxy:
         return socket
 
     async def _frame(self, socket: web.WebSocketResponse, frame: aiohttp.WSMessage) -> None:
+        if frame.type is aiohttp.WSMsgType.PONG:
+            self.pongs.append(bytes(frame.data))
         if self.deaf:
             return
         now = asyncio.get_running_loop().time()

@@ -14,7 +14,15 @@ import aiohttp
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.clients.enrolment import EnrolError, Enrolment
 from citadel_k8s.domain.facts import clip
-from citadel_k8s.domain.proxy import TEXT_MAX, json_object, moved, proxy_base, said, wait_asked
+from citadel_k8s.domain.proxy import (
+    TEXT_MAX,
+    is_loopback,
+    json_object,
+    moved,
+    proxy_base,
+    said,
+    wait_asked,
+)
 
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds for one request."""
@@ -88,9 +96,9 @@ async def enroll(
     if session is not None:
         enroller = _Enroller(base, session, clock, tell, insecure=insecure)
         return await enroller.run(hostname, machine_id, force_new=force_new)
-    url = urlsplit(base)
-    way_out = None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
-    async with aiohttp.ClientSession(proxy=way_out, cookie_jar=aiohttp.DummyCookieJar()) as own:
+    async with aiohttp.ClientSession(
+        proxy=_way_out(base), cookie_jar=aiohttp.DummyCookieJar()
+    ) as own:
         enroller = _Enroller(base, own, clock, tell, insecure=insecure)
         return await enroller.run(hostname, machine_id, force_new=force_new)
 
@@ -222,6 +230,14 @@ class _Enroller:
         if path == _POLL and (answer.status == _TOO_MANY or answer.status >= _SERVER_ERRORS):
             raise _TransientError(f"POST {path}: status {answer.status}: {text}", wait)
         return answer
+
+
+def _way_out(base: str) -> str | None:
+    """Give the HTTP proxy of this machine's environment for an address, if there is one."""
+    url = urlsplit(base)
+    if is_loopback(url.hostname or "") or proxy_bypass(url.netloc):
+        return None
+    return getproxies().get(url.scheme)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

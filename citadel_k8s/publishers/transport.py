@@ -15,7 +15,15 @@ import aiohttp
 
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.domain.facts import clip
-from citadel_k8s.domain.proxy import TEXT_MAX, json_object, moved, proxy_base, said, wait_asked
+from citadel_k8s.domain.proxy import (
+    TEXT_MAX,
+    is_loopback,
+    json_object,
+    moved,
+    proxy_base,
+    said,
+    wait_asked,
+)
 from citadel_k8s.errors import ConfigError, PublishError
 from citadel_k8s.publishers.token import Token
 
@@ -286,7 +294,9 @@ def _headers(token: str, *, with_body: bool) -> dict[str, str]:
 def _way_out(base: str) -> str | None:
     """Give the HTTP proxy of this machine's environment for an address, if there is one."""
     url = urlsplit(base)
-    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
+    if is_loopback(url.hostname or "") or proxy_bypass(url.netloc):
+        return None
+    return getproxies().get(url.scheme)
 
 
 def _text(error: Exception) -> str:

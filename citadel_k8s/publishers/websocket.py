@@ -322,10 +322,12 @@ def _end(frame: aiohttp.WSMessage) -> str | None:
 
 async def _hang_up(wire: Wire) -> None:
     """Close with a goodbye, but not for longer than a peer that is gone is worth."""
-    with suppress(TimeoutError, OSError, aiohttp.ClientError):
-        async with asyncio.timeout(CLOSE_TIMEOUT):
-            await wire.close()
-    _cut(wire)
+    try:
+        with suppress(TimeoutError, OSError, aiohttp.ClientError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await wire.close()
+    finally:
+        _cut(wire)
 
 
 def _cut(wire: Wire) -> None:

@@ -270,6 +270,7 @@ async def test_a_429_on_the_way_to_the_org_is_honoured_too(proxy: FakeProxy):
         way.outbox.put(message(1))
         await asyncio.sleep(890)
         assert len(proxy.asked(WORKER_CONFIG)) == 1
+        assert way.outbox.freshness.failed == 1
         await asyncio.sleep(30)
     assert len(proxy.statuses()) == 1
 
