@@ -1,0 +1,139 @@
+"""A request of one token now and then, to see that a ready engine answers and not only listens."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from citadel_k8s.collectors.engines.asking import Facts
+from citadel_k8s.collectors.engines.families import Family
+from citadel_k8s.collectors.probe import Getter, ProbeError
+
+FAILURES: Final = 2
+"""Canaries that fail in a row before the engine is degraded: one may meet a long queue."""
+
+BREATH: Final = 1.0
+"""Seconds between two canaries of a node, and between two looks for one that is due."""
+
+
+@dataclass(slots=True)
+class Singing:
+    """What is known of one engine's canaries. ``unfit``: it has none that the engine takes."""
+
+    due: float
+    seconds: float | None = None
+    failures: int = 0
+    error: str | None = None
+    request: int = 0
+    unfit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cage:
+    """A ready engine to which a canary may be sent, as the last look found it."""
+
+    family: Family
+    facts: Facts
+    sent: Callable[[], None]
+    getter: Callable[[float], Awaitable[Getter]]
+
+
+@dataclass(slots=True)
+class Aviary:
+    """All canaries of a node: one at a time, each engine's at least an interval apart.
+
+    A canary that fails is not sent again before its next turn.
+    """
+
+    interval: float
+    timeout: float
+    birds: dict[Any, Singing] = field(default_factory=dict[Any, Singing])
+
+    def due(self, cages: Mapping[Any, Cage], now: float) -> Any | None:
+        """Give the key of the engine that has waited longest past its turn, if there is one."""
+        for gone in self.birds.keys() - cages.keys():
+            del self.birds[gone]
+        for key in cages:
+            self.birds.setdefault(key, Singing(due=now))
+        waiting = [key for key in cages if self.birds[key].due <= now]
+        return min(waiting, key=lambda key: self.birds[key].due, default=None)
+
+    async def send(
+        self, key: Any, cage: Cage, clock: Callable[[], float], loop_time: Callable[[], float]
+    ) -> None:
+        """Send one and keep what comes of it.
+
+        Parameters
+        ----------
+        key : hashable
+            Whose it is.
+        cage : Cage
+            The engine.
+        clock : callable
+            The clock of durations.
+        loop_time : callable
+            The event loop's clock, by which its timeout is set.
+        """
+        bird = self.birds[key]
+        bird.due = clock() + self.interval
+        requests = tuple(_requests(cage))
+        if bird.unfit or not requests:
+            bird.seconds = None
+            return
+        get = await cage.getter(loop_time() + self.timeout)
+        for number, (path, document) in enumerate(requests):
+            if number < bird.request:
+                continue
+            started = clock()
+            cage.sent()
+            try:
+                await get(path, post=document)
+            except ProbeError as error:
+                if error.status in {404, 405} and number + 1 < len(requests):
+                    continue
+                self._refused(bird, error)
+                return
+            bird.request, bird.failures, bird.error = number, 0, None
+            bird.seconds = clock() - started
+            return
+
+    def _refused(self, bird: Singing, error: ProbeError) -> None:
+        bird.seconds = None
+        status = error.status
+        if status is not None and 400 <= status < 500:  # noqa: PLR2004
+            # The engine answers; it does not take this request: no text model, a key, its limits.
+            bird.unfit = status not in {401, 403, 408, 429}
+            bird.failures, bird.error = 0, None
+            return
+        bird.failures += 1
+        bird.error = str(error)
+
+
+def verdict(bird: Singing | None) -> ProbeError | None:
+    """Give what is wrong with an engine by its canaries; None if nothing is known to be."""
+    if bird is None or bird.failures < FAILURES:
+        return None
+    return ProbeError(
+        "CanaryFailed", f"{bird.failures} requests of one token failed in a row: {bird.error}"
+    )
+
+
+def _requests(cage: Cage) -> Iterator[tuple[str, dict[str, Any]]]:
+    model = model_for(cage.facts)
+    for canned in cage.family.canary:
+        document = dict(canned.document)
+        if canned.model is not None:
+            if model is None:
+                return
+            document[canned.model] = model
+        yield canned.path, document
+
+
+def model_for(facts: Facts) -> str | None:
+    """Give a model that is in memory for sure: a canary is no reason to load one."""
+    listing = facts.listing
+    if listing is None:
+        return None
+    adapters: Sequence[str] = listing.adapters or ()
+    if listing.loaded is None:
+        return listing.models[0] if len(listing.models) == 1 and listing.count == 1 else None
+    return next((m for m in listing.loaded if m not in adapters), None)
