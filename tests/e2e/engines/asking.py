@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.collectors.engines import EngineCollector
-from citadel_k8s.config import EngineEndpoint
-from citadel_k8s.local.engines import RunningEngine, RunningOllama
+from citadel_k8s.config import EngineEndpoint, EngineKind
+from citadel_k8s.local.engines import RunningEngine, RunningLlamaCpp, RunningOllama
+from citadel_k8s.local.vllm import RunningVllm
 from citadel_k8s.models.readings import Engine, Listener, Reading
 
 SETTLED = 20.0  # seconds for what an engine does by itself; it takes under one
@@ -50,7 +51,12 @@ class Agent:
 
 def endpoint(engine: RunningEngine, *, key_file: Path | None = None) -> EngineEndpoint:
     """How an administrator writes an engine down."""
-    kind = "ollama" if isinstance(engine, RunningOllama) else "llamacpp"
+    kinds: dict[type[RunningEngine], EngineKind] = {
+        RunningOllama: "ollama",
+        RunningLlamaCpp: "llamacpp",
+        RunningVllm: "vllm",
+    }
+    kind = kinds[type(engine)]
     return EngineEndpoint(name=kind, engine=kind, url=engine.url, api_key_file=key_file)
 
 

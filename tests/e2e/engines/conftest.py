@@ -18,13 +18,14 @@ import pytest_asyncio
 from citadel_k8s.config import EngineEndpoint
 from citadel_k8s.errors import BuildError
 from citadel_k8s.local.cache import quiet
-from citadel_k8s.local.enginebuild import EngineFinder
+from citadel_k8s.local.enginefind import EngineFinder
 from citadel_k8s.local.engines import RunningLlamaCpp, RunningOllama
 from citadel_k8s.local.gguf import write_tiny_model
+from citadel_k8s.local.vllm import RunningVllm
 from citadel_k8s.models.readings import Listener
 from tests.e2e.engines.asking import Agent
 
-NEEDS = {"ollama": "ollama", "serve_llama": "llama-server"}
+NEEDS = {"ollama": "ollama", "serve_llama": "llama-server", "vllm": "vllm"}
 FOUND = pytest.StashKey[dict[str, Path | BuildError]]()
 
 
@@ -64,6 +65,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def ollama(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RunningOllama]:
     """An Ollama without models."""
     async with RunningOllama(program(request, "ollama"), tmp_path / "ollama") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vllm(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningVllm]:
+    """A vLLM with a key for all tests: it takes a minute to start."""
+    folder = tmp_path_factory.mktemp("vllm")
+    names = ("tiny-random-llama", "tiny-alias")
+    server = RunningVllm(program(request, "vllm"), folder, names=names, api_key="sesame")
+    async with server as running:
         yield running
 
 
