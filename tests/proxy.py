@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -100,7 +101,7 @@ class FakeProxy:
             if transport is not None:
                 transport.abort()
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         app = web.Application(client_max_size=8 * 1024**2)
         app.router.add_get(SOCKET, self._socket)
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -108,10 +109,10 @@ class FakeProxy:
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        site = web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.base = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
         """Go away, sockets and all; `start` with the same port comes back."""
@@ -221,9 +222,9 @@ _ROUTES = {
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[FakeProxy]:
+async def running(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeProxy]:
     proxy = FakeProxy()
-    await proxy.start()
+    await proxy.start(tls=tls)
     try:
         yield proxy
     finally:

@@ -7,6 +7,7 @@ status is announced, by the WebSocket while there is one, else by REST.
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock
@@ -48,6 +49,8 @@ class ApiPublisher:
         What the dates in a refusal are compared with.
     insecure : bool
         Allow ``http://`` to other hosts than this one.
+    ca_file : Path or None
+        Certificates (PEM) to trust besides those of the system.
     on_channel, on_socket : callable
         Told how each announcement, and the WebSocket, fares: an error's text, or None.
     on_refusal : callable
@@ -56,7 +59,7 @@ class ApiPublisher:
     Raises
     ------
     ConfigError
-        If the address or the org is none.
+        If the address or the org is none, or the certificates cannot be read.
     """
 
     transport = "api"
@@ -70,11 +73,14 @@ class ApiPublisher:
         stream_max_length: int = STATUS_STREAM_MAXLEN,
         clock: Clock | None = None,
         insecure: bool = False,
+        ca_file: Path | None = None,
         on_channel: Callable[[str | None], None] = lambda _error: None,
         on_socket: Callable[[str | None], None] = lambda _error: None,
         on_refusal: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.client = ProxyClient(Transport(base_url, token, clock=clock, insecure=insecure))
+        self.client = ProxyClient(
+            Transport(base_url, token, clock=clock, insecure=insecure, ca_file=ca_file)
+        )
         self.socket = ProxySocket(self.client.upgrade, on_state=on_socket, on_refusal=on_refusal)
         self._org_id = None if org_id is None else check_org_id(org_id)
         self._max_length = stream_max_length

@@ -6,7 +6,9 @@ whomever: the quota is that of a day, and a device that spends it is silent unti
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -80,17 +82,27 @@ class Transport:
         What the dates in a refusal are compared with.
     insecure : bool
         Allow ``http://`` to other hosts than this one.
+    ca_file : Path or None
+        Certificates (PEM) to trust besides those of the system.
 
     Raises
     ------
     ConfigError
-        If the address is none.
+        If the address is none, or the certificates cannot be read.
     """
 
     def __init__(
-        self, base_url: str, token: Token, *, clock: Clock | None = None, insecure: bool = False
+        self,
+        base_url: str,
+        token: Token,
+        *,
+        clock: Clock | None = None,
+        insecure: bool = False,
+        ca_file: Path | None = None,
     ) -> None:
         self._base = proxy_base(base_url, insecure=insecure)
+        # True is the library's own context, which it makes once for all.
+        self._trust: ssl.SSLContext | bool = True if ca_file is None else _trusting(ca_file)
         self._token = token
         self._clock = clock or SystemClock()
         self._session: aiohttp.ClientSession | None = None
@@ -239,7 +251,9 @@ class Transport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE),
+                connector=aiohttp.TCPConnector(
+                    ssl=self._trust, limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE
+                ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
                 auto_decompress=False,  # a small body must not become a large one
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -289,6 +303,15 @@ def _headers(token: str, *, with_body: bool) -> dict[str, str]:
     if with_body:
         headers["Content-Type"] = "application/json"
     return headers
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:
+        raise ConfigError(f"CA file {ca_file}: {error.strerror or error}") from error
+    return context
 
 
 def _way_out(base: str) -> str | None:
