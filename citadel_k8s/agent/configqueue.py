@@ -103,10 +103,7 @@ class QueueFollower:
         entries = await self._queue.consume()
         if not entries:
             await asyncio.sleep(max(0.0, IDLE_SECONDS - (loop.time() - began)))
-        passed_over: list[str] = []
-        for entry in entries:
-            if await self._passed_over(entry):
-                passed_over.append(entry.id)
+        passed_over = [entry.id for entry in entries if await self._passed_over(entry)]
         if passed_over:
             await self._queue.acknowledge(*passed_over)
 
