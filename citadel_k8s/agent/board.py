@@ -17,7 +17,7 @@ from citadel_k8s.models.readings import (
     Pods,
     Processes,
 )
-from citadel_k8s.models.wire import ConfigInfo, Goodbye, StatusMessage
+from citadel_k8s.models.wire import CollectorInfo, ConfigInfo, Goodbye, StatusMessage
 
 
 class Board:
@@ -29,6 +29,11 @@ class Board:
         Who is told of.
     moment : callable
         Gives the present.
+
+    Attributes
+    ----------
+    config, notices : callable
+        Give the configuration that holds, and what else is wrong that no source tells.
     """
 
     def __init__(self, speaker: Speaker, moment: Callable[[], Moment]) -> None:
@@ -36,7 +41,8 @@ class Board:
         self.moment = moment
         self.snapshot = Snapshot(interval=speaker.interval_seconds)
         self.complete = asyncio.Event()
-        self.config: ConfigInfo | None = None
+        self.config: Callable[[], ConfigInfo | None] = lambda: None
+        self.notices: Callable[[], tuple[CollectorInfo, ...]] = tuple
         self._told: Fingerprint | None = None
         self._on_change: Callable[[Change], None] | None = None
 
@@ -102,7 +108,8 @@ class Board:
             self.moment(),
             seq=seq,
             goodbye=goodbye,
-            config=self.config,
+            config=self.config(),
+            notices=self.notices(),
         )
 
     def told(self) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import Any, Final
 
@@ -13,23 +13,29 @@ from citadel_k8s.agent.board import Board
 from citadel_k8s.agent.heartbeat import GOODBYE_TIMEOUT, Heartbeat
 from citadel_k8s.agent.http import StatusServer
 from citadel_k8s.agent.identity import speaker_of
+from citadel_k8s.agent.nodesettings import NodeConfig
 from citadel_k8s.agent.sources import COLLECT_INTERVAL, SourceLoop
+from citadel_k8s.agent.state import State
 from citadel_k8s.agent.vitals import Vitals
+from citadel_k8s.agent.wiring import (
+    Collectors,
+    access_of,
+    collectors_of,
+    configuration_of,
+    publisher_of,
+)
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.aio.outbox import Outbox
-from citadel_k8s.collectors.base import Collector
-from citadel_k8s.collectors.engines import EngineCollector
-from citadel_k8s.collectors.fake import FakeEngines, FakeGpus
-from citadel_k8s.collectors.remote import FileCollectors, nvml_collector
+from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.config import AgentSettings
 from citadel_k8s.domain.keys import heartbeat_phase
-from citadel_k8s.domain.report import Moment
+from citadel_k8s.domain.report import Moment, Speaker
 from citadel_k8s.errors import ConfigError, PublishError
 from citadel_k8s.models.codec import format_timestamp
-from citadel_k8s.models.readings import Engine, Gpus, Host
+from citadel_k8s.models.readings import Gpus, Outcome
 from citadel_k8s.models.wire import StatusMessage
+from citadel_k8s.publishers.api import ApiPublisher
 from citadel_k8s.publishers.base import Publisher
-from citadel_k8s.publishers.redis import RedisPublisher
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics, Exposed
 from citadel_k8s.telemetry.log import RepeatLog, configure, get_logger
 
@@ -40,19 +46,23 @@ EXIT_SECONDS: Final = 4.5
 """Seconds after the signal at which the process ends whatever still hangs, such as a name lookup
 in a thread. The promise is five."""
 
+SLOW_SOURCES: Final = frozenset({"host", "pods", "processes", "containers"})
+"""Sources of what changes slowly or costs more. New processes on a GPU are looked at when they
+are seen."""
+
+SLOW_INTERVAL: Final = 30.0
+"""Seconds between two readings of those, if heartbeats are not closer than that."""
+
+FRESH_SOURCES: Final = ("host", "nvml", "fake-gpu", "drm", "engines", "processes")
+"""Sources that are read for whoever asks for a fresh status."""
+
 _LEAD: Final = 1.0
 """Seconds by which a reading precedes the heartbeat that carries it."""
 
+_REST: Final = 5
+"""Readings left out where there was nothing to read: a driver that appears is seen in a minute."""
+
 log = get_logger("agent")
-
-
-@dataclass(frozen=True, slots=True)
-class Collectors:
-    """Where the readings come from."""
-
-    host: Collector[Host]
-    gpus: Collector[Gpus]
-    engines: Collector[tuple[Engine, ...]]
 
 
 async def run(settings: AgentSettings) -> None:
@@ -107,18 +117,27 @@ class Agent:
         self._settings = settings
         self._clock = clock
         self._started = clock.monotonic()
+        self._collectors = collectors
         self._publisher = publisher
         self._trouble = RepeatLog(log, "publish_failed", clock=clock)
         speaker = speaker_of(settings, gpu_source=collectors.gpus.name)
-        self.board = Board(speaker, self._moment)
+        self._state = State(settings.state_folder, speaker.node_id)
+        self._configuration = configuration_of(settings, speaker.node_id, publisher, clock)
+        self._config = self._configuration.current
+        self.board = Board(_told_as(speaker, self._config), self._moment)
+        self.board.config = lambda: self._configuration.info
+        collectors.feed.bind(self.board)
+        collectors.configure(self._config.engines, self._config.services)
         self._sources = self._source_loops(collectors)
         self._outbox: Outbox[StatusMessage] | None = None
         self._heartbeat: Heartbeat | None = None
         self._vitals = Vitals()
         if publisher is not None:
             self._wire_heartbeat(publisher)
-        metrics = AgentMetrics(self._exposed)
-        self._server = StatusServer(self.board, self._vitals, metrics, self._refresh)
+        self._configuration.on_applied(self._apply)
+        self._access = access_of(settings)
+        metrics = AgentMetrics(self._exposed, dcgm=settings.dcgm_metrics)
+        self._server = StatusServer(self.board, self._vitals, metrics, self._refresh, self._access)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; then say goodbye and close everything."""
@@ -136,12 +155,19 @@ class Agent:
     async def once(self) -> StatusMessage:
         """Read every source once, close everything and give the message."""
         try:
-            async with asyncio.TaskGroup() as group:
-                for source in self._sources:
-                    group.create_task(source.read(), name=f"read {source.name}")
+            await self._read(*self._sources)
+            # What the first answers named can be looked at now.
+            await self._read("processes")
+            await self._read("engines")
             return self.board.message()
         finally:
             await self._close()
+
+    async def _read(self, *names: str) -> None:
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                if name in self._sources:
+                    group.create_task(self._sources[name].read(), name=f"read {name}")
 
     async def _serve(self) -> None:
         settings = self._settings
@@ -155,7 +181,7 @@ class Agent:
             "agent_started",
             node_id=self.board.speaker.node_id,
             boot_id=self.board.speaker.boot_id,
-            interval_seconds=settings.interval_seconds,
+            interval_seconds=self.board.speaker.interval_seconds,
             host=host,
             port=port,
             publish=self._vitals.transport,
@@ -163,26 +189,65 @@ class Agent:
 
     def _jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         jobs: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            f"collect {source.name}": source.run for source in self._sources
+            f"collect {name}": source.run for name, source in self._sources.items()
         }
         jobs["watch loop"] = self._vitals.watch_loop
+        jobs["configuration"] = self._configuration.run
+        jobs["certificates"] = self._access.keep_fresh
+        if isinstance(self._publisher, ApiPublisher):
+            jobs["websocket"] = self._publisher.run
+        if self._settings.state_folder is not None:
+            jobs["marker"] = self._mark
         if self._heartbeat is not None and self._outbox is not None:
             jobs["heartbeat"] = self._heartbeat.run
             jobs["confirm"] = self._heartbeat.confirm
             jobs["outbox"] = self._outbox.run
         return jobs
 
-    def _source_loops(self, collectors: Collectors) -> tuple[SourceLoop[Any], ...]:
-        interval = self._settings.interval_seconds
-        # A whole number of readings to a heartbeat, the last one just before it.
-        every = interval / ceil(interval / COLLECT_INTERVAL)
-        phase = heartbeat_phase(self.board.speaker.node_id, interval) - _LEAD
+    def _source_loops(self, collectors: Collectors) -> dict[str, SourceLoop[Any]]:
         board = self.board
-        return (
-            SourceLoop(collectors.host, board.learn_host, interval=every, phase=phase),
-            SourceLoop(collectors.gpus, board.learn_gpus, interval=every, phase=phase),
-            SourceLoop(collectors.engines, board.learn_engines, interval=every, phase=phase),
+        pairs: tuple[tuple[Any, Callable[[Any, float], None]], ...] = (
+            (collectors.host, board.learn_host),
+            (collectors.gpus, self._learn_gpus),
+            (collectors.engines, board.learn_engines),
+            (collectors.drm, board.learn_drm),
+            (collectors.pods, board.learn_pods),
+            (collectors.processes, board.learn_processes),
+            (collectors.containers, board.learn_containers),
         )
+        loops: dict[str, SourceLoop[Any]] = {}
+        for collector, learn in pairs:
+            if collector is not None:
+                every, phase = self._grid(collector.name)
+                loop = SourceLoop(collector, learn, interval=every, phase=phase, rest=_REST)
+                loops[collector.name] = loop
+        return loops
+
+    def _grid(self, source: str) -> tuple[float, float]:
+        """Give the interval and the phase of a source's readings."""
+        interval = self.board.speaker.interval_seconds
+        most = SLOW_INTERVAL if source in SLOW_SOURCES else COLLECT_INTERVAL
+        # A whole number of readings to a heartbeat, the last one just before it.
+        every = interval / ceil(interval / most)
+        return every, heartbeat_phase(self.board.speaker.node_id, interval) - _LEAD
+
+    def _learn_gpus(self, outcome: Outcome[Gpus], duration: float) -> None:
+        before = set(self.board.gpu_pids())
+        self.board.learn_gpus(outcome, duration)
+        if "processes" in self._sources and not before.issuperset(self.board.gpu_pids()):
+            self._sources["processes"].want()
+
+    def _apply(self, config: NodeConfig) -> None:
+        """Take a change from afar, and tell at once which revision holds."""
+        before, self._config = self._config, config
+        self.board.speaker = _told_as(self.board.speaker, config)
+        self._collectors.configure(config.engines, config.services)
+        if config.interval_seconds != before.interval_seconds:
+            for name, source in self._sources.items():
+                source.retime(*self._grid(name))
+        self._sources["engines"].want()
+        if self._heartbeat is not None:
+            self._heartbeat.retime()
 
     def _wire_heartbeat(self, publisher: Publisher) -> None:
         outbox: Outbox[StatusMessage] = Outbox(
@@ -192,7 +257,7 @@ class Agent:
             # After an outage a reader waits one and a half intervals before silence counts.
             longest_pause=self._settings.interval_seconds,
         )
-        heartbeat = Heartbeat(self.board, outbox, self._sources[2].refresh)
+        heartbeat = Heartbeat(self.board, outbox, self._sources["engines"].refresh)
         self._outbox = outbox
         self._heartbeat = heartbeat
         self._vitals = Vitals(
@@ -218,10 +283,20 @@ class Agent:
 
         return send
 
+    async def _mark(self) -> None:
+        """Keep the freshness marker on the node, for whoever looks there, for ever."""
+        ticker = Ticker(self._settings.interval_seconds)
+        while True:
+            if self._outbox is not None:
+                await self._state.mark(self._outbox.freshness)
+            await ticker.wait()
+
     async def _refresh(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for source in self._sources:
-                group.create_task(source.refresh(), name=f"refresh {source.name}")
+            for name in FRESH_SOURCES:
+                if name in self._sources:
+                    source = self._sources[name]
+                    group.create_task(source.refresh(), name=f"refresh {name}")
 
     async def _goodbye(self) -> None:
         if self._heartbeat is None or self._outbox is None:
@@ -230,7 +305,8 @@ class Agent:
         log.info("goodbye", said=said, error=self._outbox.freshness.last_error)
 
     async def _close(self) -> None:
-        closers = [self._server.close, *(source.close for source in self._sources)]
+        closers = [self._server.close, self._configuration.close]
+        closers += [source.close for source in self._sources.values()]
         if self._publisher is not None:
             closers.append(self._publisher.close)
         async with asyncio.TaskGroup() as group:
@@ -253,6 +329,16 @@ class Agent:
         )
 
 
+def _told_as(speaker: Speaker, config: NodeConfig) -> Speaker:
+    """Give the speaker with what a configuration says of it."""
+    return replace(
+        speaker,
+        tags=config.tags,
+        display_name=config.display_name,
+        interval_seconds=config.interval_seconds,
+    )
+
+
 async def _closed(close: Callable[[], Awaitable[None]]) -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
@@ -262,61 +348,6 @@ async def _closed(close: Callable[[], Awaitable[None]]) -> None:
     except Exception:
         # The others are closed all the same, and the end is not held up.
         log.exception("close_failed")
-
-
-def collectors_of(settings: AgentSettings, clock: Clock) -> Collectors:
-    """Give the sources that the settings ask for.
-
-    Raises
-    ------
-    ConfigError
-        If a pretended GPU is of no known kind.
-    """
-    host = FileCollectors(settings.host_root, clock=clock).host
-    if settings.fake_gpu is not None:
-        name = speaker_of(settings, gpu_source="").node_name
-        return Collectors(
-            host,
-            FakeGpus(settings.fake_gpu, name, clock),
-            FakeEngines(settings.fake_gpu, name, clock),
-        )
-    engines = EngineCollector(settings.engines, discover=settings.discover_engines)
-    return Collectors(host, nvml_collector(settings.host_root, clock=clock), engines)
-
-
-def publisher_of(settings: AgentSettings, clock: Clock) -> Publisher | None:
-    """Give the way out that the settings ask for; None for none.
-
-    Raises
-    ------
-    ConfigError
-        If Redis is to be written to and no URL is given, or one that cannot be understood.
-    """
-    if settings.publish == "none":
-        return None
-    if settings.redis_url is None:
-        raise ConfigError("publish is redis, but redisUrl is not set; set it, or publish: none")
-    password = settings.redis_password
-    return RedisPublisher(
-        settings.redis_url,
-        username=settings.redis_username,
-        password=None if password is None else password.get_secret_value(),
-        stream_max_length=settings.stream_max_length,
-        org_id=settings.org_id,
-        on_channel=_channel_log(clock),
-    )
-
-
-def _channel_log(clock: Clock) -> Callable[[str | None], None]:
-    trouble = RepeatLog(get_logger("agent"), "announce_failed", clock=clock)
-
-    def told(error: str | None) -> None:
-        if error is None:
-            trouble.recovered()
-        else:
-            trouble.failed(error=error)
-
-    return told
 
 
 def _stop_signal() -> asyncio.Event:

@@ -75,6 +75,7 @@ def status_message(
     seq: int | None = None,
     goodbye: Goodbye | None = None,
     config: ConfigInfo | None = None,
+    notices: tuple[CollectorInfo, ...] = (),
 ) -> StatusMessage:
     """Give the message that tells a snapshot, within the bound of its size.
 
@@ -88,13 +89,15 @@ def status_message(
         The last word.
     config : ConfigInfo or None
         Which configuration is applied.
+    notices : tuple of CollectorInfo
+        What else is wrong that no source tells.
     """
     host = snapshot.host.good
     message = StatusMessage(
         timestamp=format_timestamp(moment.date),
         node_id=speaker.node_id,
         headscale_node_id=speaker.headscale_node_id,
-        status=node_status(speaker, snapshot, moment, config=config),
+        status=node_status(speaker, snapshot, moment, config=config, notices=notices),
         permissions=no_permissions(),
         stats=stats_of(snapshot, date=moment.date, now=moment.monotonic),
         boot_id=speaker.boot_id,
@@ -110,7 +113,12 @@ def status_message(
 
 
 def node_status(
-    speaker: Speaker, snapshot: Snapshot, moment: Moment, *, config: ConfigInfo | None = None
+    speaker: Speaker,
+    snapshot: Snapshot,
+    moment: Moment,
+    *,
+    config: ConfigInfo | None = None,
+    notices: tuple[CollectorInfo, ...] = (),
 ) -> NodeStatus:
     """Give the inner status. A list that is None is not known; an empty one is known to be so."""
     now = moment.monotonic
@@ -122,7 +130,7 @@ def node_status(
         services=service_infos(snapshot),
         capabilities=capabilities_of(snapshot, speaker.tags),
         vnc_port=0,
-        collectors=list(_collectors(speaker, snapshot, now)),
+        collectors=[*_collectors(speaker, snapshot, now), *notices],
         containers=container_infos(snapshot),
         config=config,
     )

@@ -1,0 +1,243 @@
+"""Which parts an agent is made of, by its settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from citadel_k8s.agent.access import Access
+from citadel_k8s.agent.board import Board
+from citadel_k8s.agent.configsources import ConfigChannel, ConfigQueue, ProxyConfigQueue
+from citadel_k8s.agent.configuration import Configuration
+from citadel_k8s.agent.identity import speaker_of
+from citadel_k8s.agent.state import State
+from citadel_k8s.aio.clock import Clock
+from citadel_k8s.collectors.base import Collector
+from citadel_k8s.collectors.engines import KNOWN_PORTS, EngineCollector
+from citadel_k8s.collectors.fake import FakeEngines, FakeGpus
+from citadel_k8s.collectors.pods import pod_collector
+from citadel_k8s.collectors.remote import FileCollectors, nvml_collector
+from citadel_k8s.config import AgentSettings, EngineEndpoint
+from citadel_k8s.errors import ConfigError
+from citadel_k8s.models.readings import (
+    ContainerUsage,
+    Engine,
+    GpuEvent,
+    Gpus,
+    Host,
+    Listener,
+    Pod,
+    Pods,
+    Processes,
+)
+from citadel_k8s.publishers.api import ApiPublisher
+from citadel_k8s.publishers.base import Publisher
+from citadel_k8s.publishers.redis import RedisPublisher
+from citadel_k8s.publishers.token import Token, token_file, token_value
+from citadel_k8s.stores.configs import RedisConfigChannel, RedisConfigQueue
+from citadel_k8s.telemetry.log import RepeatLog, get_logger
+
+log = get_logger("agent")
+
+
+class _Login(TypedDict):
+    """Who the agent is to Redis."""
+
+    username: str | None
+    password: str | None
+
+
+class Feed:
+    """What sources learn from each other: bound to the board once that is there."""
+
+    def __init__(self) -> None:
+        self._board: Board | None = None
+
+    def bind(self, board: Board) -> None:
+        """Take the board that knows."""
+        self._board = board
+
+    def event(self, event: GpuEvent) -> None:
+        """Tell what a driver told by itself."""
+        if self._board is not None:
+            self._board.learn_event(event)
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Give what listens on this node."""
+        return () if self._board is None else self._board.listeners()
+
+    def pods(self) -> tuple[Pod, ...]:
+        """Give this node's pods."""
+        return () if self._board is None else self._board.pods()
+
+    def wanted(self) -> dict[str, list[int]]:
+        """Give the processes and ports that are worth a look."""
+        pids = () if self._board is None else self._board.gpu_pids()
+        return {"pids": list(pids), "ports": list(KNOWN_PORTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Collectors:
+    """Where the readings come from; None where the settings do not want a source."""
+
+    host: Collector[Host]
+    gpus: Collector[Gpus]
+    engines: Collector[tuple[Engine, ...]]
+    drm: Collector[Gpus] | None = None
+    pods: Collector[Pods] | None = None
+    processes: Collector[Processes] | None = None
+    containers: Collector[tuple[ContainerUsage, ...]] | None = None
+    feed: Feed = field(default_factory=Feed)
+    configure: Callable[[tuple[EngineEndpoint, ...], tuple[str, ...]], None] = (
+        lambda _engines, _expected: None
+    )
+
+
+def collectors_of(settings: AgentSettings, clock: Clock) -> Collectors:
+    """Give the sources that the settings ask for.
+
+    Raises
+    ------
+    ConfigError
+        If a pretended GPU is of no known kind.
+    """
+    feed = Feed()
+    files = FileCollectors(settings.host_root, wanted=feed.wanted, clock=clock)
+    if settings.fake_gpu is not None:
+        name = speaker_of(settings, gpu_source="").node_name
+        return Collectors(
+            files.host,
+            FakeGpus(settings.fake_gpu, name, clock),
+            FakeEngines(settings.fake_gpu, name, clock),
+        )
+    engines = EngineCollector(
+        settings.engines,
+        discover=settings.discover_engines,
+        listeners=feed.listeners,
+        pods=feed.pods,
+        canary=settings.canary,
+        deep_checks=settings.deep_checks,
+        clock=clock,
+    )
+    return Collectors(
+        files.host,
+        nvml_collector(settings.host_root, clock=clock, on_event=feed.event),
+        engines,
+        files.drm,
+        pod_collector(settings),
+        files.processes,
+        files.containers if settings.container_metrics else None,
+        feed,
+        lambda endpoints, expected: engines.configure(endpoints, expected=expected),
+    )
+
+
+def publisher_of(settings: AgentSettings, clock: Clock) -> Publisher | None:
+    """Give the way out that the settings ask for; None for none.
+
+    Raises
+    ------
+    ConfigError
+        If what the way needs is not set, or cannot be understood.
+    """
+    match settings.publish:
+        case "none":
+            return None
+        case "api":
+            return _api_publisher(settings, clock)
+        case "redis":
+            return _redis_publisher(settings, clock)
+
+
+def configuration_of(
+    settings: AgentSettings, node_id: str, publisher: Publisher | None, clock: Clock
+) -> Configuration:
+    """Give what listens for configuration; to nothing where the settings do not want it."""
+    queue: ConfigQueue | None = None
+    channel: ConfigChannel | None = None
+    if settings.configuration == "on":
+        if isinstance(publisher, ApiPublisher):
+            queue = ProxyConfigQueue(publisher.client, node_id)
+        elif settings.publish == "redis" and settings.redis_url is not None:
+            login = _login(settings)
+            queue = RedisConfigQueue(settings.redis_url, node_id, **login)
+            channel = RedisConfigChannel(settings.redis_url, node_id, **login)
+    state = State(settings.state_folder, node_id)
+    return Configuration(settings, node_id, queue=queue, channel=channel, state=state, clock=clock)
+
+
+def access_of(settings: AgentSettings) -> Access:
+    """Give who may ask the agent.
+
+    Raises
+    ------
+    ConfigError
+        If the files do not fit together or cannot be read.
+    """
+    return Access(
+        token_file=settings.http_token_file,
+        cert_file=settings.http_cert_file,
+        key_file=settings.http_key_file,
+        client_ca_file=settings.http_client_ca_file,
+    )
+
+
+def _redis_publisher(settings: AgentSettings, clock: Clock) -> Publisher:
+    if settings.redis_url is None:
+        raise ConfigError("publish is redis, but redisUrl is not set; set it, or publish: none")
+    return RedisPublisher(
+        settings.redis_url,
+        stream_max_length=settings.stream_max_length,
+        org_id=settings.org_id,
+        on_channel=_told(clock, "announce_failed"),
+        **_login(settings),
+    )
+
+
+def _api_publisher(settings: AgentSettings, clock: Clock) -> Publisher:
+    if settings.api_base_url is None:
+        raise ConfigError(
+            "publish is api, but apiBaseUrl is not set; `citadel-k8s enroll` writes a file of "
+            "settings that has it"
+        )
+    return ApiPublisher(
+        settings.api_base_url,
+        _token(settings),
+        org_id=settings.org_id,
+        stream_max_length=settings.stream_max_length,
+        clock=clock,
+        insecure=settings.api_insecure,
+        on_channel=_told(clock, "announce_failed"),
+        on_socket=_told(clock, "websocket_down"),
+        on_refusal=lambda text: log.warning("frame_refused", error=text),
+    )
+
+
+def _token(settings: AgentSettings) -> Token:
+    if settings.api_token_file is not None:
+        return token_file(settings.api_token_file)
+    if settings.api_token is not None:
+        return token_value(settings.api_token.get_secret_value())
+    raise ConfigError(
+        "publish is api, but neither apiTokenFile nor CITADEL__API_TOKEN is set; "
+        "`citadel-k8s enroll` gets a token"
+    )
+
+
+def _login(settings: AgentSettings) -> _Login:
+    password = settings.redis_password
+    return _Login(
+        username=settings.redis_username,
+        password=None if password is None else password.get_secret_value(),
+    )
+
+
+def _told(clock: Clock, event: str) -> Callable[[str | None], None]:
+    trouble = RepeatLog(log, event, clock=clock)
+
+    def told(error: str | None) -> None:
+        if error is None:
+            trouble.recovered()
+        else:
+            trouble.failed(error=error)
+
+    return told
