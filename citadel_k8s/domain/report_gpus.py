@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from citadel_k8s.domain import units
-from citadel_k8s.domain.naming import Names
+from citadel_k8s.domain.naming import place_of
+from citadel_k8s.domain.owners import PodNames
 from citadel_k8s.domain.snapshot import Snapshot, gpus_now
 from citadel_k8s.domain.xids import rule_of
 from citadel_k8s.models.codec import format_timestamp
@@ -152,9 +153,9 @@ def _processes(processes: Iterable[GpuProcess], snapshot: Snapshot) -> list[GpuP
     return [_process(one, snapshot.owners, snapshot.names) for one in processes]
 
 
-def _process(one: GpuProcess, owners: Mapping[int, Process], names: Names) -> GpuProcessInfo:
+def _process(one: GpuProcess, owners: Mapping[int, Process], names: PodNames) -> GpuProcessInfo:
     owner = owners.get(one.pid)
-    place = names.place(owner.pod_uid, owner.container_id) if owner else None
+    place = place_of(names, owner.pod_uid, owner.container_id) if owner else None
     return GpuProcessInfo(
         pid=one.pid,
         name=units.name(owner.name) if owner else None,

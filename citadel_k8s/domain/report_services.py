@@ -5,6 +5,7 @@ from typing import Final
 
 from citadel_k8s.domain import units
 from citadel_k8s.domain.facts import clip
+from citadel_k8s.domain.naming import place_of
 from citadel_k8s.domain.snapshot import Snapshot
 from citadel_k8s.models.readings import ContainerUsage, Engine, Gpu
 from citadel_k8s.models.wire import ContainerInfo, Footprint, ServiceInfo
@@ -115,7 +116,7 @@ def _utilization(gpus: Sequence[Gpu]) -> float:
 
 
 def _container(one: ContainerUsage, snapshot: Snapshot) -> ContainerInfo:
-    place = snapshot.names.place(one.pod_uid, one.container_id)
+    place = place_of(snapshot.names, one.pod_uid, one.container_id)
     return ContainerInfo(
         pod_uid=clip(one.pod_uid),
         container_id=clip(one.container_id),

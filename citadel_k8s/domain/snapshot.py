@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import Final
 
 from citadel_k8s.constants import HEARTBEAT_INTERVAL
+from citadel_k8s.domain.attribution import Attribution, attribute
+from citadel_k8s.domain.engineplaces import engines_on_gpus
 from citadel_k8s.domain.gpuhealth import judge, usual_links
 from citadel_k8s.domain.known import NOTHING, Known, rounded_age, state_of
-from citadel_k8s.domain.naming import Names
+from citadel_k8s.domain.owners import PodNames
 from citadel_k8s.domain.seen import SeenGpu, ToldGpu, see, tell, were_reset
 from citadel_k8s.domain.xidlog import XidLog
 from citadel_k8s.models.readings import (
@@ -26,6 +29,10 @@ from citadel_k8s.models.readings import (
     Reading,
 )
 
+KNOWN_INTERVALS: Final = 3
+"""Heartbeat intervals for which pods and processes are believed after they were last read: a pod
+may be gone, and its process' number somebody else's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -41,8 +48,8 @@ class Snapshot:
         The errors that NVIDIA's driver told by itself.
     told
         All GPUs with their verdicts, NVIDIA's first, as of the last answer of any source.
-    holders
-        Who holds each GPU, by its index; a GPU is missing where that is not known.
+    attribution, holders
+        Who holds what; and by each GPU's index, which is missing where that is not known.
     owners, names
         The processes by number, and the pods and containers that they are in.
     services
@@ -62,9 +69,10 @@ class Snapshot:
     drm_seen: tuple[SeenGpu, ...] = ()
     xids: XidLog = field(default_factory=XidLog)
     told: tuple[ToldGpu, ...] = ()
+    attribution: Attribution | None = None
     holders: Mapping[int, tuple[Holder, ...]] = field(default_factory=dict[int, tuple[Holder, ...]])
     owners: Mapping[int, Process] = field(default_factory=dict[int, Process])
-    names: Names = field(default_factory=Names)
+    names: PodNames = field(default_factory=lambda: PodNames(()))
     services: tuple[Engine, ...] | None = None
     interval: float = HEARTBEAT_INTERVAL
 
@@ -94,12 +102,12 @@ class Snapshot:
     ) -> "Snapshot":
         """Give the snapshot after this answer about the services."""
         known = self.engines.learn(outcome, at=at, duration=duration)
-        return replace(self, engines=known).attributed(at)
+        return replace(self, engines=known).served(at)
 
     def learn_pods(self, outcome: Outcome[Pods], *, at: float, duration: float) -> "Snapshot":
         """Give the snapshot after this answer about the pods."""
         known = self.pods.learn(outcome, at=at, duration=duration)
-        names = Names.of(known.good.pods) if known.good else self.names
+        names = PodNames(known.good.pods) if known.good else self.names
         return replace(self, pods=known, names=names).attributed(at)
 
     def learn_processes(
@@ -129,14 +137,29 @@ class Snapshot:
         merged = (*nvidia, *moved)
         return replace(self, told=tuple(self._judge(one, merged, at) for one in merged))
 
-    def attributed(self, _at: float) -> "Snapshot":
+    def attributed(self, at: float) -> "Snapshot":
         """Give the snapshot with everybody's GPUs as of this moment."""
-        processes = self.processes.good.processes if self.processes.good else ()
+        limit = KNOWN_INTERVALS * self.interval
+        gpus, pods = gpus_now(self, at), self.pods.fresh(at, limit)
+        processes = self.processes.fresh(at, limit)
+        attribution = attribute(gpus, pods, processes, self.attribution, at)
+        owners = {process.pid: process for process in processes.processes} if processes else {}
         return replace(
             self,
-            owners={process.pid: process for process in processes},
-            services=self.engines.good,
-        )
+            attribution=attribution,
+            holders=dict(attribution.holders),
+            owners=owners,
+        ).served(at)
+
+    def served(self, at: float) -> "Snapshot":
+        """Give the snapshot with the GPUs and pods of its services."""
+        if self.engines.good is None:
+            return self
+        attribution = self.attribution or Attribution()
+        gpus = gpus_now(self, at) if self.gpus_known else None
+        processes = self.processes.fresh(at, KNOWN_INTERVALS * self.interval)
+        services = engines_on_gpus(self.engines.good, gpus, processes, attribution)
+        return replace(self, services=services)
 
     @property
     def gpus_known(self) -> bool:

@@ -1,155 +1,407 @@
+import re
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from citadel_k8s.aio.outbox import Freshness
-from citadel_k8s.domain.report import Moment, Speaker
+from citadel_k8s.domain.report import Speaker
 from citadel_k8s.domain.snapshot import Snapshot
-from citadel_k8s.models.readings import Absent, Engine, Failed, Gpu, Gpus, Host, Reading
+from citadel_k8s.models.readings import (
+    Absent,
+    ContainerUsage,
+    Failed,
+    Gpu,
+    GpuEvent,
+    Gpus,
+    Host,
+    Pod,
+    Pods,
+    Reading,
+)
+from citadel_k8s.models.wire import ConfigInfo
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics, Exposed
+from tests.unit.domain.richnode import GPUS, OLLAMA, PODS, SPEAKER, VLLM, gpu, moment, rich
 
-GPU = Gpu(0, "GPU-0", "H100", 50, 100, 0.5, 60, 300.0, 700.0, "ok")
-VLLM = Engine("vllm", "llm", "running", "ok", "vllm", 8000, ("m1", 'odd"name\\'), 3.0, 0.0)
+DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 FRESH = Freshness(last_success=900.0, last_attempt=950.0, consecutive_failures=2, sent=5, failed=3)
+CONFIG = ConfigInfo(revision="7", applied_at="2026-11-23T07:00:00Z")
+ZERO, ONE = (("gpu", "0"), ("uuid", "GPU-0")), (("gpu", "1"), ("uuid", "GPU-1"))
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+Series = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 
-def known(*gpus: Gpu, at: float = 1000.0) -> Snapshot:
-    snapshot = Snapshot().learn_gpus(Reading(Gpus("575", gpus or (GPU,))), at=at, duration=0.25)
-    return replace(
-        snapshot,
-        host=snapshot.host.learn(Reading(Host(cpu_ratio=0.5)), at=at, duration=0.1),
-        engines=snapshot.engines.learn(Reading((VLLM,)), at=at, duration=0.1),
-    )
-
-
-def scrape(
-    snapshot: Snapshot, *, at: float = 1000.0, freshness: Freshness | None = FRESH
-) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+def metrics(
+    snapshot: Snapshot,
+    *,
+    at: float = 1000.0,
+    freshness: Freshness | None = FRESH,
+    speaker: Speaker = SPEAKER,
+    dcgm: bool = False,
+) -> AgentMetrics:
     exposed = Exposed(
-        speaker=Speaker("n1", "n1", "b", 30.0, "1.2.3"),
-        snapshot=snapshot,
-        moment=Moment(date=5000.0, monotonic=at, uptime=1.0),
-        freshness=freshness,
-        transport="redis",
-        waiting=1,
-        loop_lag=0.01,
+        speaker, snapshot, moment(at), freshness, "redis", waiting=1, loop_lag=0.01, config=CONFIG
     )
-    body, content_type = AgentMetrics(lambda: exposed).render("")
+    return AgentMetrics(lambda: exposed, dcgm=dcgm)
+
+
+def scrape(snapshot: Snapshot, **more) -> Series:
+    body, content_type = metrics(snapshot, **more).render("")
     assert content_type.startswith("text/plain")
-    series: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    series: Series = {}
     for family in prometheus(body.decode()):
         for sample in family.samples:
             labels = tuple(sorted(sample.labels.items()))
+            assert labels not in series.get(sample.name, {}), "the same series twice"
             series.setdefault(sample.name, {})[labels] = sample.value
     return series
 
 
-KEY = (("gpu", "0"), ("uuid", "GPU-0"))
+def labelled(**labels: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(labels.items()))
+
+
+def of_gpu(series: Series, name: str, **labels: str) -> dict[str, float]:
+    """Give a metric's values by the GPU's index, where the labels are these."""
+    return {
+        dict(key)["gpu"]: value
+        for key, value in series.get(name, {}).items()
+        if labels.items() <= dict(key).items()
+    }
 
 
 def test_gpu_series_are_in_base_units():
-    series = scrape(known())
-    assert series["citadel_gpu_utilization_ratio"] == {KEY: 0.5}
-    assert series["citadel_gpu_memory_used_bytes"] == {KEY: 50}
-    assert series["citadel_gpu_memory_total_bytes"] == {KEY: 100}
-    assert series["citadel_gpu_memory_used_ratio"] == {KEY: 0.5}
-    assert series["citadel_gpu_temperature_celsius"] == {KEY: 60}
-    assert series["citadel_gpu_power_watts"] == {KEY: 300}
-    assert series["citadel_gpu_healthy"] == {KEY: 1}
-    assert series["citadel_gpu_info"] == {
-        (("driver_version", "575"), *KEY[:1], ("model", "H100"), *KEY[1:]): 1
+    series = scrape(rich())
+    assert series["citadel_gpu_utilization_ratio"] == {ZERO: 0.93}
+    assert series["citadel_gpu_memory_used_bytes"][ZERO] == 65536 * 1024**2
+    assert series["citadel_gpu_memory_used_ratio"][ZERO] == pytest.approx(65536 / 81559)
+    assert series["citadel_gpu_temperature_celsius"][ZERO] == 61
+    assert series["citadel_gpu_power_watts"][ZERO] == 512.34
+    assert series["citadel_gpu_energy_joules_total"][ZERO] == 1234.56
+    assert of_gpu(series, "citadel_gpu_clock_hertz", type="memory") == {"0": 2.619e9, "1": 2.619e9}
+    assert series["citadel_gpu_healthy"] == {ZERO: 1, ONE: 1}
+    assert series["citadel_gpu_pcie_lanes"][ZERO] == 16
+    assert of_gpu(series, "citadel_gpu_nvlinks", state="up") == {"0": 18, "1": 18}
+    assert of_gpu(series, "citadel_gpu_nvlink_errors_total", type="replay")["0"] == 18
+
+
+def test_a_gpu_and_its_slices_say_what_they_are():
+    rows = [dict(labels) for labels in scrape(rich())["citadel_gpu_info"]]
+    assert {(r["gpu"], r["uuid"], r["mig_profile"]) for r in rows} == {
+        ("0", "GPU-0", ""),
+        ("1", "GPU-1", ""),
+        ("1", "MIG-1a", "1g.10gb"),
+        ("1", "MIG-1b", "1g.10gb"),
     }
+    assert rows[0]["driver_version"] == "575.57.08"
+    assert rows[0]["model"] == "NVIDIA H100 80GB HBM3"
+    assert rows[0]["pci_bus_id"] == "00000000:00:00.0"
+
+
+def test_containers_that_hold_gpus_are_told_without_a_series_for_processes_outside():
+    series = scrape(rich())
+    holder = labelled(uuid="GPU-0", namespace="llm", pod="vllm-0", container="vllm")
+    idle = labelled(uuid="MIG-1b", namespace="lab", pod="notebook", container="jupyter")
+    assert series["citadel_gpu_pod_info"] == {holder: 1, idle: 1}
+    assert series["citadel_gpu_pod_idle_seconds"] == {idle: 0}
+    assert series["citadel_gpu_pod_memory_used_bytes"][holder] == 65000 * 1024**2
+
+
+def test_throttling_is_a_set_of_states():
+    states = {
+        dict(labels)["reason"]: value
+        for labels, value in scrape(rich())["citadel_gpu_throttle"].items()
+        if dict(labels)["gpu"] == "0"
+    }
+    assert states["sw-power-cap"] == 1
+    assert sum(states.values()) == 1
+    assert len(states) >= 9
+
+
+def test_errors_of_the_driver_are_counted_by_number():
+    twice = rich().learn_event(GpuEvent("xid", 0, "GPU-0", 13), at=1000, date=6000.0)
+    series = scrape(twice)
+    key = labelled(gpu="0", uuid="GPU-0", xid="13")
+    assert series["citadel_gpu_xid_errors_total"] == {key: 2}
+    assert series["citadel_gpu_xid_last_timestamp_seconds"] == {key: 6000}
+    verdict = labelled(
+        gpu="0", uuid="GPU-0", reason="Xid13", severity="warning", cause="application"
+    )
+    assert series["citadel_gpu_verdict"] == {verdict: 1}
 
 
 def test_services_and_their_models_are_told():
-    series = scrape(known())
-    assert series["citadel_service_up"] == {
-        (("port", "8000"), ("service", "vllm"), ("type", "llm")): 1
-    }
-    assert series["citadel_service_models"] == {(("service", "vllm"),): 2}
-    assert set(series["citadel_service_model_info"]) == {
-        (("model", "m1"), ("service", "vllm")),
-        (("model", 'odd"name\\'), ("service", "vllm")),
-    }
-    assert series["citadel_service_requests_running"] == {(("service", "vllm"),): 3}
+    series = scrape(rich())
+    vllm = labelled(service="vllm", port="8000", namespace="llm", pod="vllm-0")
+    assert series["citadel_service_up"][labelled(**dict(vllm), type="llm")] == 1
+    assert series["citadel_service_models"][vllm] == 2
+    assert series["citadel_service_requests_running"] == {vllm: 12}
+    assert series["citadel_service_kv_cache_ratio"] == {vllm: 0.4567}
+    assert series["citadel_service_time_to_first_token_median_seconds"] == {vllm: 0.1234}
+    assert labelled(**dict(vllm), model="adapter-a") in series["citadel_service_model_info"]
+
+
+def test_a_service_that_runs_and_is_not_ready_is_not_up():
+    starting = replace(VLLM, health="starting")
+    series = scrape(Snapshot().learn_engines(Reading((starting,)), at=1000, duration=0))
+    assert list(series["citadel_service_up"].values()) == [0]
+
+
+def test_two_services_of_one_name_are_one_series_each_or_the_first():
+    same = Snapshot().learn_engines(
+        Reading((VLLM, replace(VLLM, health="unhealthy"), replace(VLLM, port=8001))),
+        at=1000,
+        duration=0,
+    )
+    ports = {dict(k)["port"]: v for k, v in scrape(same)["citadel_service_up"].items()}
+    assert ports == {"8000": 1, "8001": 1}
+
+
+def test_containers_are_told_by_name_or_by_id():
+    series = scrape(rich())
+    named = labelled(namespace="llm", pod="vllm-0", container="vllm")
+    other = labelled(namespace="", pod="uid-lost", container="c-0123456789")
+    assert series["citadel_container_cpu_cores"] == {named: 3.25, other: 0.001}
+    assert series["citadel_container_cpu_seconds_total"][named] == 100.5
+    assert series["citadel_container_memory_limit_bytes"] == {named: 64 * 1024**3}
+
+
+def test_the_hosts_figures_are_told():
+    series = scrape(rich())
+    assert series["citadel_host_cpu_ratio"] == {(): 0.1234}
+    assert series["citadel_host_pressure_ratio"][labelled(resource="io")] == 0.5
+    assert series["citadel_host_network_receive_bytes_total"] == {(): 123}
 
 
 def test_heartbeats_are_counted_by_result_and_dated():
-    series = scrape(known())
+    series = scrape(rich())
     assert series["citadel_heartbeat_sent_total"] == {
-        (("result", "success"), ("transport", "redis")): 5,
-        (("result", "failure"), ("transport", "redis")): 3,
+        labelled(result="success", transport="redis"): 5,
+        labelled(result="failure", transport="redis"): 3,
     }
     assert series["citadel_heartbeat_last_success_timestamp_seconds"] == {(): 900}
     assert series["citadel_heartbeat_consecutive_failures"] == {(): 2}
     assert series["citadel_heartbeat_queue_length"] == {(): 1}
 
 
+def test_the_configuration_is_told():
+    series = scrape(rich())
+    assert series["citadel_config_info"] == {labelled(revision="7"): 1}
+    assert series["citadel_config_failed"] == {(): 0}
+    assert series["citadel_config_applied_timestamp_seconds"] == {(): 1_795_417_200}
+
+
 def test_before_the_first_success_there_is_no_date_instead_of_a_zero():
-    series = scrape(known(), freshness=Freshness(consecutive_failures=1, failed=1))
+    series = scrape(rich(), freshness=Freshness(consecutive_failures=1, failed=1))
     assert "citadel_heartbeat_last_success_timestamp_seconds" not in series
 
 
 def test_where_nothing_is_sent_nothing_is_counted():
-    assert not [n for n in scrape(known(), freshness=None) if "heartbeat" in n]
+    names = {n for n in scrape(rich(), freshness=None) if "heartbeat" in n}
+    assert names == {"citadel_heartbeat_interval_seconds"}
 
 
 def test_a_source_that_hangs_loses_its_series_after_two_intervals_and_is_down():
-    hung = known().learn_gpus(Failed("Unresponsive", "x"), at=1010, duration=3)
+    hung = rich().learn_gpus(Failed("Unresponsive", "x"), at=1010, duration=3)
     early, late = scrape(hung, at=1059), scrape(hung, at=1061)
     assert "citadel_gpu_memory_used_bytes" in early
-    assert not [name for name in late if name.startswith("citadel_gpu_")]
+    # What the agent counted itself stays true.
+    assert {name for name in late if name.startswith("citadel_gpu_")} == {
+        "citadel_gpu_xid_errors_total",
+        "citadel_gpu_xid_last_timestamp_seconds",
+        "citadel_gpu_events_lost_total",
+    }
     for series in (early, late):
         assert series["citadel_collector_up"][("collector", "nvml"),] == 0
-    state = (("collector", "nvml"), ("state", "failed"))
-    assert late["citadel_collector_state"][state] == 1
-    assert late["citadel_collector_last_success_timestamp_seconds"][("collector", "nvml"),] == 4939
+    assert late["citadel_collector_state"][labelled(collector="nvml", state="failed")] == 1
+    date = late["citadel_collector_last_success_timestamp_seconds"][("collector", "nvml"),]
+    assert date == pytest.approx(moment(1000).date)
 
 
-def test_a_source_that_says_nothing_at_all_is_down_after_two_intervals():
-    assert scrape(known(), at=1059)["citadel_collector_up"][("collector", "host"),] == 1
-    assert scrape(known(), at=1061)["citadel_collector_up"][("collector", "host"),] == 0
+@pytest.mark.parametrize(
+    ("source", "prefix"),
+    [
+        ("host", "citadel_host_"),
+        ("containers", "citadel_container_"),
+        ("engines", "citadel_service_"),
+    ],
+)
+def test_a_source_that_says_nothing_at_all_is_down_and_gone_after_two_intervals(source, prefix):
+    early, late = scrape(rich(), at=1059), scrape(rich(), at=1061)
+    assert early["citadel_collector_up"][("collector", source),] == 1
+    assert [name for name in early if name.startswith(prefix)]
+    assert late["citadel_collector_up"][("collector", source),] == 0
+    assert not [name for name in late if name.startswith(prefix)]
 
 
 def test_a_hung_gpu_loses_its_series_and_the_others_keep_theirs():
-    other = replace(GPU, index=1, uuid="GPU-1")
+    snapshot = Snapshot().learn_gpus(Reading(Gpus("575", (gpu(0), gpu(1)))), at=1000, duration=0)
     hung = Gpu(0, health="failed", reason="Unresponsive")
-    snapshot = known(GPU, other).learn_gpus(
-        Reading(Gpus("575", (hung, other))), at=1070, duration=3
-    )
+    snapshot = snapshot.learn_gpus(Reading(Gpus("575", (hung, gpu(1)))), at=1070, duration=3)
     series = scrape(snapshot, at=1070)
-    uuids = [dict(labels)["uuid"] for labels in series["citadel_gpu_memory_used_bytes"]]
-    assert uuids == ["GPU-1"]
-    assert series["citadel_gpu_healthy"][KEY] == 0
+    assert set(series["citadel_gpu_memory_used_bytes"]) == {ONE}
+    assert series["citadel_gpu_healthy"] == {ZERO: 0, ONE: 1}
 
 
 def test_where_it_is_known_that_there_is_no_gpu_its_source_is_neither_up_nor_down():
     snapshot = Snapshot().learn_gpus(Absent("NvmlLibraryNotFound", "x"), at=1000, duration=0)
     series = scrape(snapshot)
-    assert ("collector", "nvml") not in {labels[0] for labels in series["citadel_collector_up"]}
-    state = (("collector", "nvml"), ("state", "absent"))
-    assert series["citadel_collector_state"][state] == 1
+    assert not series.get("citadel_collector_up", {}).keys() & {(("collector", "nvml"),)}
+    assert series["citadel_collector_state"][labelled(collector="nvml", state="absent")] == 1
+
+
+def test_gpus_of_other_makers_are_told_beside_nvidias_under_numbers_of_their_own():
+    card = Gpu(0, name="AMD Instinct MI300X", vendor="amd", utilization_ratio=0.5, health="ok")
+    both = rich().learn_drm(Reading(Gpus("6.8.0", (card,))), at=1000, duration=0)
+    series = scrape(both)
+    assert of_gpu(series, "citadel_gpu_utilization_ratio") == {"0": 0.93, "2": 0.5}
+    rows = {dict(k)["gpu"]: dict(k)["driver_version"] for k in series["citadel_gpu_info"]}
+    assert rows["2"] == "6.8.0"
+    late = both.learn_gpus(Reading(GPUS), at=1070, duration=0)
+    assert set(of_gpu(scrape(late, at=1070), "citadel_gpu_healthy")) == {"0", "1"}
 
 
 def test_what_is_unknown_has_no_series():
-    series = scrape(known(Gpu(0, uuid="GPU-0", health="unknown")))
-    assert "citadel_gpu_healthy" not in series or not series["citadel_gpu_healthy"]
-    assert not series.get("citadel_gpu_power_watts")
-    assert "citadel_host_memory_used_bytes" not in series
-
-
-@pytest.mark.parametrize("snapshot", [Snapshot(), known()])
-def test_a_scraper_that_asks_for_openmetrics_gets_it(snapshot: Snapshot):
-    exposed = Exposed(
-        Speaker("n1", "n1", "b", 30.0, "1"), snapshot, Moment(5.0, 1000.0, 1.0), FRESH, "redis",
-        0, 0.0,
-    )  # fmt: skip
-    body, content_type = AgentMetrics(lambda: exposed).render(
-        "application/openmetrics-text;version=1.0.0"
+    bare = Snapshot().learn_gpus(
+        Reading(Gpus(None, (Gpu(0, uuid="GPU-0", health="unknown"),))), at=1000, duration=0
     )
+    series = scrape(bare.learn_host(Reading(Host()), at=1000, duration=0))
+    names = {name for name in series if name.startswith(("citadel_gpu_", "citadel_host_"))}
+    assert names == {"citadel_gpu_info", "citadel_gpu_events_lost_total"}
+
+
+def everything() -> Snapshot:
+    card = Gpu(0, name="AMD Instinct MI300X", vendor="amd", health="ok")
+    return rich().learn_drm(Reading(Gpus("6.8.0", (card,))), at=1000, duration=0)
+
+
+@pytest.mark.parametrize("snapshot", [Snapshot(), rich(), everything()])
+@pytest.mark.parametrize("dcgm", [False, True])
+def test_a_scraper_that_asks_for_openmetrics_gets_it(snapshot: Snapshot, *, dcgm: bool):
+    body, content_type = metrics(snapshot, dcgm=dcgm).render(OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")
     names = [family.name for family in openmetrics(body.decode())]
     assert "citadel_heartbeat_sent" in names
     assert len(names) == len(set(names))
+
+
+def test_no_family_is_told_twice_and_each_name_ends_as_its_unit_asks():
+    families = list(metrics(everything(), dcgm=True).collect())
+    assert max(Counter(family.name for family in families).values()) == 1
+    for family in families:
+        assert family.samples
+        if not family.name.startswith("DCGM"):
+            assert re.fullmatch(r"citadel_[a-z0-9_]+", family.name)
+            assert "percent" not in family.name
+        if family.type == "counter":
+            assert all(sample.name.endswith("_total") for sample in family.samples)
+
+
+HOSTILE = 'odd"name\\with\nbreaks\x00\ud800' + "x" * 500
+
+
+def test_names_from_outside_break_nothing():
+    services = (replace(VLLM, name=HOSTILE, models=(HOSTILE, HOSTILE + "y")),)
+    snapshot = rich().learn_engines(Reading(services), at=1000, duration=0)
+    odd = replace(gpu(0), uuid=HOSTILE, name=HOSTILE, throttle_reasons=(HOSTILE,))
+    snapshot = snapshot.learn_gpus(Reading(Gpus(HOSTILE, (odd,))), at=1000, duration=0)
+    for accept, parse in (("", prometheus), (OPENMETRICS, openmetrics)):
+        body, _ = metrics(snapshot, dcgm=True).render(accept)
+        assert max(map(len, body.splitlines())) < 2000
+        assert list(parse(body.decode()))
+
+
+def test_a_store_of_ten_thousand_models_does_not_become_ten_thousand_series():
+    many = replace(OLLAMA, models=tuple(f"model-{n}" for n in range(10_000)))
+    series = scrape(Snapshot().learn_engines(Reading((many,)), at=1000, duration=0))
+    assert len(series["citadel_service_model_info"]) == 256
+    assert list(series["citadel_service_models"].values()) == [10_000]
+
+
+def test_pods_that_come_and_go_leave_no_series():
+    snapshot, counts = rich(), set()
+    for turn in range(200):
+        uid = f"uid-{turn}"
+        pod = Pod(uid, "jobs", f"job-{turn}", ((f"c-{turn}", "main"),))
+        grant = replace(PODS.allocations[0], namespace="jobs", pod=f"job-{turn}", container="main")
+        pods = Pods((pod,), (grant,))
+        usage = ContainerUsage(uid, f"c-{turn}", 1.0, 1.0, 1.0, 1, 1, 0)
+        engine = replace(VLLM, name=f"job-{turn}", container_id=f"c-{turn}", pod_uid=uid)
+        snapshot = snapshot.learn_pods(Reading(pods), at=1000 + turn, duration=0)
+        snapshot = snapshot.learn_containers(Reading((usage,)), at=1000 + turn, duration=0)
+        snapshot = snapshot.learn_engines(Reading((engine,)), at=1000 + turn, duration=0)
+        snapshot = snapshot.learn_gpus(Reading(GPUS), at=1000 + turn, duration=0)
+        body, _ = metrics(snapshot, at=1000 + turn).render("")
+        counts.add(sum(not line.startswith(b"#") for line in body.splitlines()))
+        others = re.findall(rb'(?:uid|job)-(\d+)"', body)
+        assert set(others) <= {str(turn).encode()}
+    assert len(counts) <= 3  # the host's series go when it is not read again
+
+
+def test_the_aliases_have_the_units_and_labels_of_dcgm_exporter():
+    assert not [name for name in scrape(rich()) if name.startswith("DCGM")]
+    series = scrape(rich(), dcgm=True)
+    key = labelled(
+        gpu="0",
+        UUID="GPU-0",
+        pci_bus_id="00000000:00:00.0",
+        device="nvidia0",
+        modelName="NVIDIA H100 80GB HBM3",
+        Hostname="gpu-1.example",
+        DCGM_FI_DRIVER_VERSION="575.57.08",
+        namespace="llm",
+        pod="vllm-0",
+        container="vllm",
+    )
+    expected = {
+        "GPU_UTIL": 93,
+        "FB_USED": 65536,
+        "FB_FREE": 81559 - 65536,
+        "GPU_TEMP": 61,
+        "MEMORY_TEMP": 70,
+        "POWER_USAGE": 512.34,
+        "TOTAL_ENERGY_CONSUMPTION": 1_234_560,
+        "SM_CLOCK": 1980,
+        "MEM_CLOCK": 2619,
+        "XID_ERRORS": 13,
+        "ECC_SBE_VOL_TOTAL": 3,
+        "ECC_DBE_VOL_TOTAL": 0,
+        "PCIE_REPLAY_COUNTER": 2,
+        "NVLINK_REPLAY_ERROR_COUNT_TOTAL": 18,
+    }
+    told = {name: series[f"DCGM_FI_DEV_{name}"].get(key) for name in expected}
+    assert told == expected
+
+
+def test_an_alias_names_a_container_only_where_one_holds_the_whole_gpu():
+    series = scrape(rich(), dcgm=True)
+    rows = {dict(k)["gpu"]: dict(k)["pod"] for k in series["DCGM_FI_DEV_FB_USED"]}
+    assert rows == {"0": "vllm-0", "1": ""}
+
+
+def test_the_aliases_go_with_their_source():
+    hung = rich().learn_gpus(Failed("Unresponsive", "x"), at=1010, duration=3)
+    assert not [name for name in scrape(hung, at=1061, dcgm=True) if name.startswith("DCGM")]
+
+
+def documented() -> dict[str, tuple[str, str, str]]:
+    """Give type, labels and meaning of each metric of the document."""
+    rows = re.findall(
+        r"^\| `((?:citadel|DCGM)_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$",
+        DOCUMENT.read_text(),
+        re.MULTILINE,
+    )
+    return {name: (kind, labels.strip(), text.strip()) for name, kind, labels, text in rows}
+
+
+def test_the_document_lists_each_metric_with_its_labels_and_meaning():
+    told = {}
+    for family in metrics(everything(), dcgm=True).collect():
+        sample = family.samples[0]
+        labels = ", ".join(f"`{name}`" for name in sample.labels)
+        told[sample.name] = (family.type, labels, family.documentation)
+    assert documented() == told
