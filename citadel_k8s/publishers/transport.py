@@ -10,8 +10,6 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -19,7 +17,6 @@ from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.proxy import (
     TEXT_MAX,
-    is_loopback,
     json_object,
     moved,
     proxy_base,
@@ -27,13 +24,11 @@ from citadel_k8s.domain.proxy import (
     wait_asked,
 )
 from citadel_k8s.errors import ConfigError, PublishError
+from citadel_k8s.publishers.session import NotUpgradedError, open_session, read_body, trusting
 from citadel_k8s.publishers.token import Token
 
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds for a whole request that names no other limit: the proxy answers within 5."""
-
-CONNECT_TIMEOUT: Final = 5.0
-"""Seconds until a connection stands; a proxy that accepts none for 5 s is down."""
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds for a WebSocket's upgrade. Source: the wire contract."""
@@ -42,20 +37,10 @@ CLOSE_TIMEOUT: Final = 0.5
 """Seconds that the peer's answer to a close is waited for. The contract allows 2; an agent that
 is told to end has 5 for everything, its last word included."""
 
-BODY_MAX: Final = 2 * 1024 * 1024
-"""Bytes read of one answer: a job's entry is at most 1 MiB and its JSON less than twice that."""
-
 FRAME_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of a WebSocket frame beyond which the connection ends; smaller ones can be passed over."""
 
-KEEPALIVE: Final = 45.0
-"""Seconds that an idle connection is kept: a heartbeat every 30 s needs no new handshake."""
-
-CONNECTIONS_MAX: Final = 8
-"""Most connections at a time: a WebSocket, a job that is waited for, a heartbeat, and some air."""
-
 _OK: Final = 200
-_SWITCHING: Final = 101
 _REDIRECTS: Final = 300
 _ERRORS: Final = 400
 _TOO_MANY: Final = 429
@@ -102,7 +87,7 @@ class Transport:
     ) -> None:
         self._base = proxy_base(base_url, insecure=insecure)
         # True is the library's own context, which it makes once for all.
-        self._trust: ssl.SSLContext | bool = True if ca_file is None else _trusting(ca_file)
+        self._trust: ssl.SSLContext | bool = True if ca_file is None else trusting(ca_file)
         self._token = token
         self._clock = clock or SystemClock()
         self._session: aiohttp.ClientSession | None = None
@@ -151,7 +136,7 @@ class Transport:
                 ) as response,
             ):
                 status, headers = response.status, response.headers
-                content = await _body(response)
+                content = await read_body(response)
         except TimeoutError:
             pass
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -177,7 +162,7 @@ class Transport:
                 )
         except TimeoutError:
             why = f"no answer within {HANDSHAKE_TIMEOUT:g} s"
-        except _NotUpgradedError as refusal:
+        except NotUpgradedError as refusal:
             content = refusal.content.replace(token.encode(), b"[token]")
             raise self._refusal(asked, refusal.status, refusal.headers, content) from None
         except aiohttp.WSServerHandshakeError as error:
@@ -250,52 +235,8 @@ class Transport:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    ssl=self._trust, limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE
-                ),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-                auto_decompress=False,  # a small body must not become a large one
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept-Encoding": "identity", "User-Agent": "citadel-k8s"},
-                proxy=_way_out(self._base),
-                middlewares=(_keep_refusal,),
-            )
+            self._session = open_session(self._base, trust=self._trust)
         return self._session
-
-
-class _NotUpgradedError(Exception):
-    """The answer to an upgrade that is none; the library keeps its body from us."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        super().__init__(status)
-        self.status = status
-        self.headers = headers
-        self.content = content
-
-
-async def _keep_refusal(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    response = await handler(request)
-    if "Upgrade" not in request.headers or response.status == _SWITCHING:
-        return response
-    try:
-        content = await _body(response)
-    finally:
-        response.close()
-    raise _NotUpgradedError(response.status, response.headers, content)
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > BODY_MAX:
-            # Reading on to keep the connection would let the server decide how long.
-            response.close()
-            raise ValueError(f"status {response.status}: the answer is over {BODY_MAX} bytes")
-    return bytes(content)
 
 
 def _headers(token: str, *, with_body: bool) -> dict[str, str]:
@@ -303,23 +244,6 @@ def _headers(token: str, *, with_body: bool) -> dict[str, str]:
     if with_body:
         headers["Content-Type"] = "application/json"
     return headers
-
-
-def _trusting(ca_file: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(ca_file)
-    except OSError as error:
-        raise ConfigError(f"CA file {ca_file}: {error.strerror or error}") from error
-    return context
-
-
-def _way_out(base: str) -> str | None:
-    """Give the HTTP proxy of this machine's environment for an address, if there is one."""
-    url = urlsplit(base)
-    if is_loopback(url.hostname or "") or proxy_bypass(url.netloc):
-        return None
-    return getproxies().get(url.scheme)
 
 
 def _text(error: Exception) -> str:

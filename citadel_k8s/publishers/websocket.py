@@ -7,10 +7,9 @@ waits in here; a message for which there is no connection is refused at once.
 import asyncio
 import json
 import random
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 
@@ -18,6 +17,7 @@ from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.proxy import TEXT_MAX, json_object
 from citadel_k8s.errors import PublishError
 from citadel_k8s.publishers.transport import CLOSE_TIMEOUT
+from citadel_k8s.publishers.wire import Pauses, Wire, cut, end_of, hang_up
 
 PING_INTERVAL: Final = 15.0
 """Seconds between two pings. Source: the wire contract."""
@@ -29,50 +29,11 @@ not answered. Source: the wire contract; well under a platform's offline sweep o
 WRITE_TIMEOUT: Final = 15.0
 """Seconds that one frame may take to leave. Source: the wire contract."""
 
-PROVEN_AFTER: Final = 135.0
-"""Seconds that a connection must have lived for the next pause to be a short one: three read
-deadlines. Source: the wire contract."""
-
-FIRST_PAUSE: Final = (2.0, 120.0)
-"""Shortest and longest base of a pause before there was a first connection, in seconds. Source:
-the wire contract."""
-
-NEXT_PAUSE: Final = (1.0, 60.0)
-"""The same once there was one."""
-
 FRAME_MAX: Final = 1024 * 1024
 """Largest frame that is looked at, in characters: that of a stream's entry."""
 
 Object: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[Object], None]
-
-
-class Wire(Protocol):
-    """An open connection, as the library gives it."""
-
-    async def send_str(self, data: str) -> None:
-        """Send a text frame."""
-        ...
-
-    async def ping(self, message: bytes = b"") -> None:
-        """Send a ping."""
-        ...
-
-    async def pong(self, message: bytes = b"") -> None:
-        """Answer a ping."""
-        ...
-
-    async def receive(self) -> aiohttp.WSMessage:
-        """Wait for the next frame, pings and pongs included."""
-        ...
-
-    async def close(self) -> bool:
-        """Say goodbye and close."""
-        ...
-
-    def get_extra_info(self, name: str) -> Any:
-        """Give the underlying ``socket``, None once it is gone."""
-        ...
 
 
 class SocketDownError(Exception):
@@ -105,7 +66,7 @@ class ProxySocket:
         self._dial = dial
         self._on_state = on_state
         self._on_refusal = on_refusal
-        self._pauses = _Pauses(jitter)
+        self._pauses = Pauses(jitter)
         self._handlers: dict[str, Handler] = {"message": self._dispatch, "error": self._refused}
         self._channels: dict[str, Handler] = {}
         self._wire: Wire | None = None
@@ -196,7 +157,7 @@ class ProxySocket:
             return self._broken or why
         finally:
             self._wire = None
-            await _hang_up(wire)
+            await hang_up(wire)
 
     async def _session(self, wire: Wire, channels: list[str]) -> str:
         try:
@@ -209,12 +170,12 @@ class ProxySocket:
                 if frame_in.type is aiohttp.WSMsgType.PING:
                     answer = frame_in.data
                     await self._write(wire, lambda: wire.pong(answer))  # noqa: B023 - sent at once
-                elif (over := _end(frame_in)) is not None:
+                elif (over := end_of(frame_in)) is not None:
                     return over
                 elif frame_in.type is not aiohttp.WSMsgType.PONG:
                     self._take(frame_in)
         except TimeoutError:
-            _cut(wire)
+            cut(wire)
             return f"nothing came for {READ_DEADLINE:g} s"
         except SocketDownError as error:
             return str(error)
@@ -239,7 +200,7 @@ class ProxySocket:
         if self._wire is wire:
             self._wire = None
             self._broken = clip(why, TEXT_MAX)
-        _cut(wire)
+        cut(wire)
         raise SocketDownError(clip(why, TEXT_MAX))
 
     async def _mention(self, kind: str, channel: str) -> None:
@@ -276,63 +237,3 @@ class ProxySocket:
             handler(document)
         except Exception as error:  # noqa: BLE001 - a stranger's frame must not end the agent
             self._on_refusal(clip(f"{document['type']}: {type(error).__name__}: {error}", TEXT_MAX))
-
-
-class _Pauses:
-    """How long to wait before the next connection."""
-
-    def __init__(self, jitter: Callable[[], float]) -> None:
-        self._jitter = jitter
-        self._first, self._longest = FIRST_PAUSE
-        self._base = self._first
-
-    def after_refusal(self, retry_after: float | None) -> float:
-        """Give the pause after a dial that failed; what the proxy asked for is kept in full."""
-        if retry_after is None or retry_after < self._base:
-            return self._next()
-        self._base = self._first
-        return retry_after + self._base * self._jitter()
-
-    def after_life(self, seconds: float) -> float:
-        """Give the pause after a connection that lived for so long."""
-        if self._first == FIRST_PAUSE[0]:
-            untouched = self._base == self._first
-            self._first, self._longest = NEXT_PAUSE
-            self._base = self._first if untouched else min(self._base, self._longest)
-        if seconds >= PROVEN_AFTER:
-            self._base = self._first
-        return self._next()
-
-    def _next(self) -> float:
-        pause = self._base * (1 + self._jitter())
-        self._base = min(self._longest, self._base * 2)
-        return pause
-
-
-def _end(frame: aiohttp.WSMessage) -> str | None:
-    """Give why the connection is over if the frame says so, else None."""
-    if frame.type is aiohttp.WSMsgType.ERROR:
-        return clip(f"{type(frame.data).__name__}: {frame.data}", TEXT_MAX)
-    if frame.type is aiohttp.WSMsgType.CLOSE:
-        return clip(f"the proxy closed with code {frame.data}: {frame.extra or ''}", TEXT_MAX)
-    if frame.type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING}:
-        return "the connection broke"
-    return None
-
-
-async def _hang_up(wire: Wire) -> None:
-    """Close with a goodbye, but not for longer than a peer that is gone is worth."""
-    try:
-        with suppress(TimeoutError, OSError, aiohttp.ClientError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await wire.close()
-    finally:
-        _cut(wire)
-
-
-def _cut(wire: Wire) -> None:
-    """End the connection under the library: closing alone waits until all that was written left."""
-    sock = wire.get_extra_info("socket")
-    if sock is not None:
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)

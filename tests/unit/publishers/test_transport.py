@@ -7,8 +7,9 @@ import pytest
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.publishers.proxy import Job, ProxyClient
+from citadel_k8s.publishers.session import BODY_MAX
 from citadel_k8s.publishers.token import token_file, token_value
-from citadel_k8s.publishers.transport import BODY_MAX, ProxyError, Transport
+from citadel_k8s.publishers.transport import ProxyError, Transport
 from tests.proxy import (
     ACKNOWLEDGE,
     ADD,
