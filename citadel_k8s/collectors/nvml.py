@@ -5,9 +5,9 @@ from __future__ import annotations
 import pynvml
 
 from citadel_k8s.collectors.lines import failed, reading
-from citadel_k8s.collectors.nvml_driver import ACCESS_LOST, Driver, answer_of
+from citadel_k8s.collectors.nvml_driver import ACCESS_LOST, Driver, answer_for, answer_of
 from citadel_k8s.collectors.nvml_events import WAIT_CALL, Events
-from citadel_k8s.collectors.nvml_gpu import GpuReader
+from citadel_k8s.collectors.nvml_gpu import IDENTITY, GpuReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ LOST_RESTART: Final = 30
 """Collections after which NVML is started anew while a GPU is lost, five minutes: a GPU that was
 put right shows itself only to a library that begins anew."""
 
+_DRIVERS_OWN: Final = frozenset({"DriverMismatch", "DriverNotLoaded"})
 _GONE: Final = frozenset({"GpuLost", "ResetRequired"})
 _REFUSED: Final = frozenset({"NvmlUnknownError", "NoPermission"})
 
@@ -40,6 +41,7 @@ class NvmlSource:
         self._driver = Driver(root)
         self._events = Events()
         self._gpus: list[GpuReader] = []
+        self._known: list[dict[str, Any]] = []
         self._number = 0
         self._started_at = 0
 
@@ -82,8 +84,14 @@ class NvmlSource:
             self._restart(announce)
             self._gpus = [GpuReader(index) for index in range(self._count(announce))]
             values = self._read(announce, skip, everything=True)
+        reasons = {gpu["reason"] for gpu in values}
+        if len(reasons) == 1 and reasons <= _DRIVERS_OWN:
+            # The driver went from under a library that runs.
+            self._stop(announce)
+            return answer_for(reasons.pop(), values[0]["message"])
         self._events.arm(zip(self._gpus, values, strict=True), announce, skip)
         self._judge(values, announce)
+        self._name(values)
         return reading({"driver": self._driver.version, "cuda": self._driver.cuda, "gpus": values})
 
     def _read(self, announce: Announce, skip: Skip, *, everything: bool) -> list[dict[str, Any]]:
@@ -103,6 +111,15 @@ class NvmlSource:
         waited = self._number - self._started_at >= LOST_RESTART
         if len(refused) == len(values) or len(gone) == len(values) or (gone and waited):
             self._stop(announce)
+
+    def _name(self, values: list[dict[str, Any]]) -> None:
+        """Name a GPU that is lost as it was called when it was last read."""
+        seen = {gpu["uuid"] for gpu in values}
+        if len(self._known) == len(values):
+            for gpu, known in zip(values, self._known, strict=True):
+                if gpu["uuid"] is None and known["uuid"] not in seen:
+                    gpu.update(known)
+        self._known = [{key: gpu[key] for key in IDENTITY} for gpu in values]
 
     def _count(self, announce: Announce) -> int:
         announce(None, "nvmlDeviceGetCount")

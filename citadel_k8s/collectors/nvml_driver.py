@@ -116,10 +116,14 @@ class Driver:
 
 def answer_of(error: pynvml.NVMLError) -> Answer:
     """Give the answer of a node whose NVML does not start, or ends."""
-    reason = reason_of(error.value)
+    return answer_for(reason_of(error.value), str(error))
+
+
+def answer_for(reason: str, text: str) -> Answer:
+    """Give the answer of a node on which nothing can be read for this reason."""
     if reason == "NvmlLibraryNotFound" and os.environ.get("NVIDIA_VISIBLE_DEVICES") == "void":
         reason = "VisibleDevicesVoid"
-    message = _MESSAGES.get(reason, clean(str(error)))
+    message = _MESSAGES.get(reason, clean(text))
     return absent(reason, message) if reason in _NOTHING_THERE else failed(reason, message)
 
 

@@ -27,6 +27,9 @@ PROCESSES_EVERY: Final = 3
 """Collections between two readings of slices and processes: half a minute, as often as a status
 leaves."""
 
+IDENTITY: Final = ("uuid", "name", "pci_bus_id")
+"""What a GPU is known by; it stays true of one that is lost."""
+
 _MEGAHERTZ: Final = 1_000_000
 _CLOCK_MAX: Final = 20_000
 _MILLI: Final = 1000
@@ -81,7 +84,7 @@ class GpuReader:
         self._first = 0
         self._with_reserve = False
         self._was_over = True
-        self._identity: dict[str, Any] = {"uuid": None, "name": None, "pci_bus_id": None}
+        self._identity: dict[str, Any] = dict.fromkeys(IDENTITY)
         self._maxima: dict[str, Any] = {}
         self._slow: dict[str, Any] = {}
         self._shared: dict[str, Any] = {}

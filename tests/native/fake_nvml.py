@@ -173,9 +173,15 @@ class FakeNvml:
         with self._path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), size)
         self.state = _State.from_buffer(self._map)
+        self._count = count
+        self.reset()
+
+    def reset(self) -> None:
+        """Be as new."""
+        ctypes.memset(ctypes.addressof(self.state), 0, ctypes.sizeof(_State))
         self.state.driver = b"575.57.08"
         self.state.cuda = 12090
-        self.state.count = count
+        self.state.count = self._count
         for index in range(16):
             self._fill(self.state.gpus[index], index)
 
