@@ -275,8 +275,21 @@ class RunningLlamaCpp(RunningEngine):
 
     async def complete(self, *, tokens: int) -> None:
         """Have so many tokens generated; -1 goes on until the caller is cancelled."""
-        body = {"prompt": "hello", "n_predict": tokens, "ignore_eos": True, "cache_prompt": False}
-        await self.ask("/completion", body)
+        body = {
+            "prompt": "hello",
+            "n_predict": tokens,
+            "ignore_eos": True,
+            "cache_prompt": False,
+            "stream": True,  # only so does the server see that its client is gone
+        }
+        timeout = aiohttp.ClientTimeout(sock_read=REQUEST_TIMEOUT)
+        async with (
+            self._client() as http,
+            http.post(f"{self.url}/completion", json=body, timeout=timeout) as answer,
+        ):
+            answer.raise_for_status()
+            async for _ in answer.content.iter_any():
+                pass
 
     @override
     def _arguments(self) -> Sequence[str | Path]:

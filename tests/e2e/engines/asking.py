@@ -19,9 +19,18 @@ SETTLED = 20.0  # seconds for what an engine does by itself; it takes under one
 class Agent:
     """What the agent tells of these engines: the one place that knows its collector."""
 
-    def __init__(self, *endpoints: EngineEndpoint, listeners: Sequence[Listener] = ()) -> None:
-        ports = [("ollama", listener.port) for listener in listeners]
-        self._collector = EngineCollector(endpoints, discover=bool(ports), ports=ports)
+    def __init__(
+        self,
+        *endpoints: EngineEndpoint,
+        listeners: Sequence[Listener] = (),
+        usual: Sequence[int] = (),
+    ) -> None:
+        self._collector = EngineCollector(
+            endpoints,
+            discover=bool(listeners or usual),
+            listeners=lambda: tuple(listeners),
+            ports=[("ollama", port) for port in usual],
+        )
 
     async def asked(self) -> tuple[Engine, ...]:
         """All engines."""

@@ -7,7 +7,7 @@ cache. Where one cannot be built its tests are skipped with the reason, or fail 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from citadel_k8s.local.enginefind import EngineFinder
 from citadel_k8s.local.engines import RunningLlamaCpp, RunningOllama
 from citadel_k8s.local.gguf import write_tiny_model
 from citadel_k8s.local.vllm import RunningVllm
-from citadel_k8s.models.readings import Listener
 from tests.e2e.engines.asking import Agent
 
 NEEDS = {"ollama": "ollama", "serve_llama": "llama-server", "vllm": "vllm"}
@@ -108,8 +107,8 @@ async def agent() -> AsyncIterator[Callable[..., Agent]]:
     """Makes agents that ask these endpoints."""
     made: list[Agent] = []
 
-    def make(*endpoints: EngineEndpoint, listeners: Sequence[Listener] = ()) -> Agent:
-        made.append(Agent(*endpoints, listeners=listeners))
+    def make(*endpoints: EngineEndpoint, **known: Any) -> Agent:
+        made.append(Agent(*endpoints, **known))
         return made[-1]
 
     yield make

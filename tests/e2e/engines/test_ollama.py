@@ -74,7 +74,19 @@ async def test_the_process_that_runs_a_model_is_no_service(
 
     assert len(listeners) == 2
     assert "runner" in str(listeners[1].command)
-    assert [engine.port for engine in told] == [ollama.port]
+    assert [(engine.engine, engine.port) for engine in told] == [("ollama", ollama.port)]
+
+
+async def test_nor_is_it_one_where_processes_cannot_be_seen(
+    ollama: RunningOllama, agent: Agents, model: Path
+) -> None:
+    await ollama.generate(await ollama.create("tiny-random", model))
+    ports = [listener.port for listener in listeners_of(ollama)]
+
+    told = await agent(usual=ports).asked()
+
+    assert len(ports) == 2
+    assert [(engine.engine, engine.port) for engine in told] == [("ollama", ollama.port)]
 
 
 async def test_a_killed_ollama_is_stopped_at_the_next_collection(
