@@ -103,9 +103,16 @@ class QueueFollower:
         entries = await self._queue.consume()
         if not entries:
             await asyncio.sleep(max(0.0, IDLE_SECONDS - (loop.time() - began)))
-        passed_over = [entry.id for entry in entries if await self._passed_over(entry)]
-        if passed_over:
-            await self._queue.acknowledge(*passed_over)
+        done: list[str] = []
+        for entry in entries:
+            ours = await self._handle(entry)
+            done.append(entry.id)
+            if ours:
+                # With all before it: what is left unacknowledged is always the end of the queue.
+                await self._queue.acknowledge(*done)
+                done.clear()
+        if done:
+            await self._queue.acknowledge(*done)
 
     async def _open(self) -> None:
         last = await self._queue.open(replay=self._replay)
@@ -116,11 +123,11 @@ class QueueFollower:
             self._ledger.begin_anew()
         self._is_open, self._replay = True, False
 
-    async def _passed_over(self, entry: ConfigEntry) -> bool:
-        """Apply or bury an entry; say if it was passed over and waits to be acknowledged."""
+    async def _handle(self, entry: ConfigEntry) -> bool:
+        """Apply, bury or pass over an entry; say whether it was for this node."""
         try:
             if self._passes_over(entry):
-                return True
+                return False
             await self._take(entry)
         except (StreamError, PublishError):
             raise
@@ -129,8 +136,7 @@ class QueueFollower:
                 raise
             self._ledger.counts["lost"] += 1
             log.exception("config_entry_given_up", entry=entry.id)
-            return True
-        return False
+        return True
 
     def _passes_over(self, entry: ConfigEntry) -> bool:
         counts = self._ledger.counts
@@ -153,16 +159,14 @@ class QueueFollower:
         return True
 
     async def _take(self, entry: ConfigEntry) -> None:
-        """Apply or bury an entry that is for this node, and be done with it."""
         if entry.attempts > ATTEMPTS_MAX:
             await self._bury(entry, f"TriedTooOften: {ATTEMPTS_MAX} attempts failed")
-        else:
-            try:
-                change = read_entry(entry, check_engine)
-                await self._ledger.apply_entry(change, entry.id)
-            except WireError as error:
-                await self._bury(entry, str(error))
-        await self._queue.acknowledge(entry.id)
+            return
+        try:
+            change = read_entry(entry, check_engine)
+            await self._ledger.apply_entry(change, entry.id)
+        except WireError as error:
+            await self._bury(entry, str(error))
 
     async def _bury(self, entry: ConfigEntry, reason: str) -> None:
         self._ledger.reject(reason)

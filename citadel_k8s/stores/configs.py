@@ -1,17 +1,17 @@
-"""Configuration messages in Redis: the stream that holds them, the channel that hurries them.
+"""The stream of configuration messages in Redis.
 
 All nodes read one stream, each in a consumer group of its own: what one node acknowledges is not
 lost to the others, and what a crash left unfinished waits under the node's name. The groups of
 nodes that are gone stay until somebody destroys them.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NoReturn, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 from redis import exceptions
 
 from citadel_k8s.domain.configmessage import ConfigEntry
-from citadel_k8s.errors import StreamError
 from citadel_k8s.stores.connection import ANSWER_TIMEOUT, RedisConnection
 from citadel_k8s.stores.entries import EntryId
 
@@ -30,12 +30,6 @@ READ_BLOCK: Final = 2.0
 READ_COUNT: Final = 16
 """Entries asked for at once: a history of 10,000 is passed over in 625 reads, and 16 entries of
 the largest size still fit into an agent's memory."""
-
-PING_EVERY: Final = 15.0
-"""Seconds without a message after which the channel's server is asked whether it is there."""
-
-SILENCE_MAX: Final = 2
-"""Questions in a row that may stay without an answer: a half-open connection is found in 45 s."""
 
 
 class RedisConfigQueue:
@@ -84,7 +78,7 @@ class RedisConfigQueue:
         )
         self._redis: Any = self._server.redis
         self._unfinished = True
-        self._known_to = EntryId.ZERO
+        self._replay: _Replay | None = None
 
     async def open(self, *, replay: bool) -> EntryId:
         """Make the group if it is not there, at the stream's beginning.
@@ -92,7 +86,7 @@ class RedisConfigQueue:
         Parameters
         ----------
         replay : bool
-            Read the whole stream once more, for a node that has forgotten what it was told.
+            Give first what was given and done with before, for a node that has forgotten it.
 
         Returns
         -------
@@ -102,26 +96,34 @@ class RedisConfigQueue:
         async with self._server.edge("joining"):
             self._unfinished = True
             if not await self._create() and replay:
-                self._known_to = max(self._known_to, await self._read_to())
-                await self._redis.xgroup_setid(self.name, self.group, "0")
+                self._replay = _Replay(await self._done_to())
             info = await self._redis.xinfo_stream(self.name)
         return EntryId.parse(info["last-generated-id"])
 
     async def consume(self) -> list[ConfigEntry]:
-        """Give what an earlier life left unfinished, one by one, then what is new."""
+        """Give what is to be replayed, then what is unfinished, one by one, then what is new."""
+        if self._replay is not None:
+            again = await self._read_again(self._replay)
+            if again:
+                return again
+            self._replay = None
         if self._unfinished:
             left = await self._read("0", 1)
             if left:
                 key, fields = left[0]
-                return [self._entry(key, fields, await self._deliveries(key))]
+                return [_entry(key, fields, attempts=await self._deliveries(key))]
         # Unless an answer comes, entries may be ours that never reached us.
         self._unfinished = True
         new = await self._read(">", READ_COUNT, self._block)
         self._unfinished = bool(new)
-        return [self._entry(key, fields, 1) for key, fields in new]
+        return [_entry(key, fields) for key, fields in new]
 
     async def acknowledge(self, *entry_ids: str) -> None:
         """Be done with entries."""
+        if self._replay is not None:
+            # They were acknowledged in an earlier life.
+            self._replay.after = max(EntryId.parse(entry_id) for entry_id in entry_ids)
+            return
         async with self._server.edge("acknowledging"):
             await self._redis.xack(self.name, self.group, *entry_ids)
 
@@ -143,10 +145,27 @@ class RedisConfigQueue:
             return False
         return True
 
-    async def _read_to(self) -> EntryId:
+    async def _done_to(self) -> str:
+        """Give the end of what an earlier life is done with, as the end of a range."""
+        pending: dict[str, Any] = await self._redis.xpending(self.name, self.group)
+        if pending["min"]:
+            return f"({pending['min'].decode()}"
         groups: list[dict[str, Any]] = await self._redis.xinfo_groups(self.name)
         own = (group for group in groups if group["name"] == self.group.encode())
-        return EntryId.parse(next(own, {"last-delivered-id": b"0-0"})["last-delivered-id"])
+        end: bytes = next(own, {"last-delivered-id": b"0-0"})["last-delivered-id"]
+        return end.decode()
+
+    async def _read_again(self, replay: "_Replay") -> list[ConfigEntry]:
+        async with self._server.edge("reading again"):
+            found: Any = await self._redis.xrange(
+                self.name, min=f"({replay.after}", max=replay.end, count=READ_COUNT
+            )
+        replay.tries = replay.tries + 1 if found and found[0][0] == replay.first else 1
+        replay.first = found[0][0] if found else b""
+        return [
+            _entry(key, fields, attempts=replay.tries if key == replay.first else 1, replayed=True)
+            for key, fields in found
+        ]
 
     async def _read(
         self, after: str, count: int, block: float = 0.0
@@ -165,83 +184,19 @@ class RedisConfigQueue:
             )
         return int(pending[0]["times_delivered"]) if pending else 1
 
-    def _entry(self, key: bytes, fields: dict[bytes, bytes] | None, attempts: int) -> ConfigEntry:
-        return ConfigEntry(
-            id=key.decode(),
-            fields={name.decode(errors="replace"): v for name, v in (fields or {}).items()},
-            attempts=attempts,
-            replayed=EntryId.parse(key) <= self._known_to,
-        )
+
+@dataclass(slots=True)
+class _Replay:
+    """How far a replay is: its end, what it is done with, how often its next entry was given."""
+
+    end: str
+    after: EntryId = EntryId.ZERO
+    first: bytes = b""
+    tries: int = 0
 
 
-class RedisConfigChannel:
-    """A node's channel: what is said there is said once, to whoever listens.
-
-    Parameters
-    ----------
-    url : str
-        ``redis://``, ``rediss://`` or ``unix://``.
-    node_id : str
-        Whose channel.
-
-    Raises
-    ------
-    ConfigError
-        If the URL is none.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        node_id: str,
-        *,
-        username: str | None = None,
-        password: str | None = None,
-        ping_every: float = PING_EVERY,
-        answer_timeout: float = ANSWER_TIMEOUT,
-    ) -> None:
-        self.name = f"config:node:{node_id}"
-        self._ping_every = ping_every
-        self._server = RedisConnection(
-            url,
-            purpose=self.name,
-            username=username,
-            password=password,
-            answer_timeout=answer_timeout,
-        )
-
-    async def listen(self, heard: Callable[[bytes], Awaitable[None]]) -> NoReturn:
-        """Hand on each message until the connection is lost.
-
-        Raises
-        ------
-        StreamError
-            When it is lost, or was not to be had.
-        """
-        pubsub: Any = self._server.redis.pubsub()  # pyright: ignore[reportUnknownMemberType]
-        try:
-            async with self._server.edge("subscribing"):
-                await pubsub.subscribe(self.name)
-            await self._listen(pubsub, heard)
-        finally:
-            await pubsub.aclose()
-
-    async def _listen(self, pubsub: Any, heard: Callable[[bytes], Awaitable[None]]) -> NoReturn:
-        silent = 0
-        while True:
-            async with self._server.edge("listening", self._ping_every):
-                message = await pubsub.get_message(timeout=self._ping_every)
-            if message is None:
-                silent += 1
-                if silent > SILENCE_MAX:
-                    raise StreamError(f"{self.name}: no answer to {SILENCE_MAX} pings")
-                async with self._server.edge("pinging"):
-                    await pubsub.ping()
-                continue
-            silent = 0
-            if message["type"] == "message":
-                await heard(message["data"])
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-        await self._server.close()
+def _entry(
+    key: bytes, fields: dict[bytes, bytes] | None, *, attempts: int = 1, replayed: bool = False
+) -> ConfigEntry:
+    named = {name.decode(errors="replace"): value for name, value in (fields or {}).items()}
+    return ConfigEntry(key.decode(), named, attempts, replayed)

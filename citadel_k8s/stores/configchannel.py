@@ -1,0 +1,86 @@
+"""A node's channel in Redis: what is said there is said once, to whoever listens."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NoReturn
+
+from citadel_k8s.errors import StreamError
+from citadel_k8s.stores.connection import ANSWER_TIMEOUT, RedisConnection
+
+PING_EVERY: Final = 15.0
+"""Seconds without a message after which the channel's server is asked whether it is there."""
+
+SILENCE_MAX: Final = 2
+"""Questions in a row that may stay without an answer: a half-open connection is found in 45 s."""
+
+
+class RedisConfigChannel:
+    """Listens on a node's channel of configuration messages.
+
+    Parameters
+    ----------
+    url : str
+        ``redis://``, ``rediss://`` or ``unix://``.
+    node_id : str
+        Whose channel.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        node_id: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        ping_every: float = PING_EVERY,
+        answer_timeout: float = ANSWER_TIMEOUT,
+    ) -> None:
+        self.name = f"config:node:{node_id}"
+        self._ping_every = ping_every
+        self._server = RedisConnection(
+            url,
+            purpose=self.name,
+            username=username,
+            password=password,
+            answer_timeout=answer_timeout,
+        )
+
+    async def listen(self, heard: Callable[[bytes], Awaitable[None]]) -> NoReturn:
+        """Hand on each message until the connection is lost.
+
+        Raises
+        ------
+        StreamError
+            When it is lost, or was not to be had.
+        """
+        pubsub: Any = self._server.redis.pubsub()  # pyright: ignore[reportUnknownMemberType]
+        try:
+            async with self._server.edge("subscribing"):
+                await pubsub.subscribe(self.name)
+            await self._listen(pubsub, heard)
+        finally:
+            await pubsub.aclose()
+
+    async def _listen(self, pubsub: Any, heard: Callable[[bytes], Awaitable[None]]) -> NoReturn:
+        silent = 0
+        while True:
+            async with self._server.edge("listening", self._ping_every):
+                message = await pubsub.get_message(timeout=self._ping_every)
+            if message is None:
+                silent += 1
+                if silent > SILENCE_MAX:
+                    raise StreamError(f"{self.name}: no answer to {SILENCE_MAX} pings")
+                async with self._server.edge("pinging"):
+                    await pubsub.ping()
+                continue
+            silent = 0
+            if message["type"] == "message":
+                await heard(message["data"])
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._server.close()
