@@ -34,6 +34,7 @@ class Answer:
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
+    delay: float = 0.0
     times: int | None = None
 
 
@@ -147,6 +148,7 @@ class FakeProxy:
                     told.pop(0)
             if answer.hang:
                 await asyncio.sleep(1e6)
+            await asyncio.sleep(answer.delay)
             body = answer.body
             text = body if isinstance(body, str) else json.dumps({} if body is None else body)
             return web.Response(status=answer.status, text=text, headers=answer.headers)

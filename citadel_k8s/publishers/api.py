@@ -28,6 +28,9 @@ that hangs is not taken for a heartbeat that failed, and written twice."""
 ADD_TIMEOUT: Final = 8.0
 """Seconds for the durable write: the proxy answers within 5."""
 
+ANNOUNCE_TIMEOUT: Final = 3.0
+"""Seconds for the announcement: while one hangs, the next heartbeat, urgent or not, waits."""
+
 ORG_TIMEOUT: Final = 4.0
 """Seconds to learn the org in: what is left of a heartbeat's time is enough for its write."""
 
@@ -111,7 +114,7 @@ class ApiPublisher:
             early=last_word,
         )
         try:
-            async with asyncio.timeout_at(end):
+            async with asyncio.timeout_at(min(end, loop.time() + ANNOUNCE_TIMEOUT)):
                 await self._announce(org_channel(org_id, message.node_id), payload)
         except TimeoutError:
             self._on_channel("the announcement did not leave in time")
