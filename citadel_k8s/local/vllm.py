@@ -39,7 +39,7 @@ def write_tiny_config(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     words = [*special.values(), *(f"word{number}" for number in range(3, VOCABULARY))]
-    tokenizer = {
+    tokenizer: dict[str, Any] = {
         "version": "1.0",
         "added_tokens": [],
         "pre_tokenizer": {"type": "Whitespace"},
@@ -49,7 +49,7 @@ def write_tiny_config(folder: Path) -> Path:
             "unk_token": special["unk_token"],
         },
     }
-    files = {
+    files: dict[str, dict[str, Any]] = {
         "config.json": MODEL,
         "tokenizer.json": tokenizer,
         "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", **special},

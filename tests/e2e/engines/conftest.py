@@ -24,7 +24,7 @@ from citadel_k8s.local.gguf import write_tiny_model
 from citadel_k8s.local.vllm import RunningVllm
 from tests.e2e.engines.asking import Agent
 
-NEEDS = {"ollama": "ollama", "serve_llama": "llama-server", "vllm": "vllm"}
+NEEDS = {"ollama_program": "ollama", "llama_server": "llama-server", "vllm": "vllm"}
 FOUND = pytest.StashKey[dict[str, Path | BuildError]]()
 
 
@@ -60,10 +60,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
 
 
+@pytest.fixture(scope="session")
+def ollama_program(request: pytest.FixtureRequest) -> Path:
+    """Ollama."""
+    return program(request, "ollama")
+
+
+@pytest.fixture(scope="session")
+def llama_server(request: pytest.FixtureRequest) -> Path:
+    """The llama.cpp server."""
+    return program(request, "llama-server")
+
+
 @pytest_asyncio.fixture
-async def ollama(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RunningOllama]:
+async def ollama(ollama_program: Path, tmp_path: Path) -> AsyncIterator[RunningOllama]:
     """An Ollama without models."""
-    async with RunningOllama(program(request, "ollama"), tmp_path / "ollama") as running:
+    async with RunningOllama(ollama_program, tmp_path / "ollama") as running:
         yield running
 
 
@@ -83,18 +95,15 @@ ServeLlama = Callable[..., Awaitable[RunningLlamaCpp]]
 
 
 @pytest_asyncio.fixture
-async def serve_llama(
-    request: pytest.FixtureRequest, tmp_path: Path, model: Path
-) -> AsyncIterator[ServeLlama]:
+async def serve_llama(llama_server: Path, tmp_path: Path, model: Path) -> AsyncIterator[ServeLlama]:
     """Starts llama.cpp servers; with ``wait=False`` they have not loaded their model yet."""
-    server = program(request, "llama-server")
     async with AsyncExitStack() as stack:
 
         async def serve(
             *, wait: bool = True, gguf: Path | None = None, **options: Any
         ) -> RunningLlamaCpp:
             folder = tmp_path / f"llama-{id(options)}"
-            running = RunningLlamaCpp(server, folder, gguf or model, **options)
+            running = RunningLlamaCpp(llama_server, folder, gguf or model, **options)
             stack.push_async_callback(running.close)
             await running.launch()
             return await running.ready() if wait else running
