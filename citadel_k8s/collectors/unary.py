@@ -28,11 +28,15 @@ from citadel_k8s.collectors.lines import clean
 MESSAGE_MAX: Final = 4 * 1024 * 1024
 """Bytes of the longest message. Source: gRPC's own default for what is received."""
 
-READ_MAX: Final = 64 * 1024
-"""Bytes taken from the socket at once, and the most that waits to be taken."""
+READ_MAX: Final = 16 * 1024
+"""Bytes taken from the socket at once: what other tasks wait for. A frame of HTTP/2 is as long."""
 
 OVERHEAD_MAX: Final = 1024 * 1024
 """Bytes that a peer may send beside the messages: frames' heads, headers, pings."""
+
+EVENTS_MAX: Final = 5_000
+"""Events of a connection. Two of the longest messages are 600; a peer that pings without end would
+keep the agent busy until the deadline."""
 
 PREFIX: Final = 5
 """Bytes before a message: whether it is compressed, and its length in four. Source: gRPC."""
@@ -121,6 +125,7 @@ class _Calls:
         self._methods = list(methods)
         self._limit = limit
         self._left = limit * len(self._methods) + OVERHEAD_MAX
+        self._events = 0
         self._answers: dict[int, _Answer] = {}
         self._broken = CallError("Refused", "no call was made")
         self.heard = False
@@ -149,10 +154,12 @@ class _Calls:
     def receive(self, data: bytes) -> bytes:
         self.heard = True
         self._left -= len(data)
-        if self._left < 0:
+        events = self._http.receive_data(data)
+        self._events += len(events)
+        if self._left < 0 or self._events > EVENTS_MAX:
             self.fail(CallError("Unreadable", "more was sent than an answer holds"))
             return b""
-        for event in self._http.receive_data(data):
+        for event in events:
             self._take(event)
         return self._http.data_to_send()
 

@@ -101,8 +101,8 @@ def grants_of(
 def contested(grants: Iterable[Grant]) -> set[str]:
     """Give the devices that more than one pod has for itself alone, which cannot be.
 
-    Kubelets before 1.27 go on listing a pod that has run to its end beside the one that has its
-    device now.
+    Kubelets before 1.34 list a pod that has run to its end beside the one that has its device now,
+    and one whose plugin was changed may give a device twice.
     """
     pods: dict[str, set[tuple[str, str]]] = {}
     for grant in grants:

@@ -75,68 +75,75 @@ def sort_uses(
     unplaced : sequence of Allocation
         Given GPUs of which nobody can say which they are.
     """
-    result = Sorted({grant: [] for grant in grants or ()})
+    sorter = _Sorter(gpu, grants, unplaced)
     for use in uses:
+        sorter.sort(use)
+    return sorter.result
+
+
+class _Sorter:
+    """Sorts the uses of one GPU."""
+
+    def __init__(
+        self, gpu: Gpu, grants: Sequence[Grant] | None, unplaced: Sequence[Allocation]
+    ) -> None:
+        self._gpu = gpu
+        self._known = grants is not None
+        self._by_pod: dict[tuple[str | None, str | None], list[Grant]] = {}
+        for grant in grants or ():
+            self._by_pod.setdefault((grant.namespace, grant.pod), []).append(grant)
+        self._unplaced = {(a.namespace, a.pod) for a in unplaced}
+        self.result = Sorted({grant: [] for grant in grants or ()})
+
+    def sort(self, use: Use) -> None:
+        """Put one use to where it belongs."""
         match use.owner.where:
+            case "pod" if not self._known:
+                self._add("process", use)
+            case "pod" if use.owner.named:
+                self._sort_named(use)
             case "pod":
-                _sort_pod(gpu, use, grants, unplaced, result)
+                # A pod without a name may be any that was given something here: even where their
+                # UIDs are known it may be a new one of an old name.
+                possible = self._doubt(use)
+                self._add("unknown" if possible or self._unplaced else "unallocated", use)
             case "host":
-                _add(result, Party(_device(gpu, use), "host"), use)
+                self._add("host", use)
             case _:
-                _add(result, Party(_device(gpu, use), "unknown"), use)
-                result.doubtful.update(g for g in grants or () if _possible(g, use))
-    return result
+                self._doubt(use)
+                self._add("unknown", use)
 
+    def _sort_named(self, use: Use) -> None:
+        pod = use.owner.namespace, use.owner.pod
+        own = [grant for grant in self._by_pod.get(pod, ()) if _possible(grant, use)]
+        exact = [grant for grant in own if use.owner.container in {None, grant.container}]
+        if len(exact) == 1:
+            self.result.by_grant[exact[0]].append(use)
+        elif own:
+            # Of several devices or containers of this pod nobody can say which.
+            self.result.doubtful.update(exact)
+            devices = {grant.device for grant in own}
+            self._add(own[0].how, use, devices.pop() if len(devices) == 1 else None)
+        else:
+            self._add("unknown" if pod in self._unplaced else "unallocated", use)
 
-def _sort_pod(
-    gpu: Gpu,
-    use: Use,
-    grants: Sequence[Grant] | None,
-    unplaced: Sequence[Allocation],
-    result: Sorted,
-) -> None:
-    owner = use.owner
-    if grants is None:
-        _add(result, _party(gpu, use, "process"), use)
-        return
-    own = [g for g in grants if _same_pod(g, owner) and _possible(g, use)]
-    exact = [g for g in own if owner.container in {None, g.container}]
-    if len(exact) == 1:
-        result.by_grant[exact[0]].append(use)
-    elif own:
-        # Of several devices or containers of this pod nobody can say which.
-        devices = {g.device for g in own}
-        device = devices.pop() if len(devices) == 1 else _device(gpu, use)
-        result.doubtful.update(exact)
-        _add(result, _named(use, Party(device, own[0].how)), use)
-    elif owner.named:
-        held = any((a.namespace, a.pod) == (owner.namespace, owner.pod) for a in unplaced)
-        _add(result, _party(gpu, use, "unknown" if held else "unallocated"), use)
-    else:
-        # A pod without a name may be any that was given something here: even where their UIDs are
-        # known it may be a new one of an old name.
-        possible = [g for g in grants if _possible(g, use)]
-        result.doubtful.update(possible)
-        _add(result, _party(gpu, use, "unknown" if possible or unplaced else "unallocated"), use)
+    def _doubt(self, use: Use) -> bool:
+        """Remember that this may be the use of any grant here; whether there is one."""
+        possible = {grant for grant in self.result.by_grant if _possible(grant, use)}
+        self.result.doubtful |= possible
+        return bool(possible)
 
-
-def _same_pod(grant: Grant, owner: Owner) -> bool:
-    return owner.named and (grant.namespace, grant.pod) == (owner.namespace, owner.pod)
+    def _add(self, how: str, use: Use, device: str | None = None) -> None:
+        owner = use.owner
+        device = device or _device(self._gpu, use)
+        party = Party(device, how)
+        if owner.where == "pod":
+            party = Party(device, how, owner.namespace, owner.pod, owner.pod_uid, owner.container)
+        self.result.others.setdefault(party, []).append(use)
 
 
 def _possible(grant: Grant, use: Use) -> bool:
     return grant.holds(use.process.gpu_instance_id, use.process.compute_instance_id)
-
-
-def _party(gpu: Gpu, use: Use, how: str) -> Party:
-    return _named(use, Party(_device(gpu, use), how))
-
-
-def _named(use: Use, party: Party) -> Party:
-    owner = use.owner
-    return Party(
-        party.device, party.how, owner.namespace, owner.pod, owner.pod_uid, owner.container
-    )
 
 
 def _device(gpu: Gpu, use: Use) -> str:
@@ -149,8 +156,4 @@ def _instance(gpu: Gpu, process: GpuProcess) -> MigInstance | None:
         return None
     found = [m for m in gpu.mig or () if m.gpu_instance_id == process.gpu_instance_id]
     same = [m for m in found if m.compute_instance_id == process.compute_instance_id]
-    return (same or found or [None])[0] if same or len(found) == 1 else None
-
-
-def _add(result: Sorted, party: Party, use: Use) -> None:
-    result.others.setdefault(party, []).append(use)
+    return same[0] if same else found[0] if len(found) == 1 else None
