@@ -120,6 +120,7 @@ class ProxyConfigQueue:
     async def open(self, *, replay: bool) -> EntryId | None:
         """Do nothing: the proxy joins at the first read, and tells no last id."""
         del replay
+        return None
 
     async def consume(self) -> list[ConfigEntry]:
         """Give what was not acknowledged once more, else wait for what is new."""

@@ -33,7 +33,8 @@ from citadel_k8s.publishers.api import ApiPublisher
 from citadel_k8s.publishers.base import Publisher
 from citadel_k8s.publishers.redis import RedisPublisher
 from citadel_k8s.publishers.token import Token, token_file, token_value
-from citadel_k8s.stores.configs import RedisConfigChannel, RedisConfigQueue
+from citadel_k8s.stores.configchannel import RedisConfigChannel
+from citadel_k8s.stores.configs import RedisConfigQueue
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
 log = get_logger("agent")

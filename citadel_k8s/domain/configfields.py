@@ -89,7 +89,7 @@ def text_list(value: Any, field: str, most: int, pattern: re.Pattern[str] | None
 def _list(value: Any, field: str, most: int) -> list[Any]:
     if not isinstance(value, list):
         raise wrong_kind(field, "a list", value)
-    items = cast("list[Any]", value)
+    items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
     if len(items) > most:
         raise WireError("TooMany", field, f"{len(items)}; at most {most}")
     return items

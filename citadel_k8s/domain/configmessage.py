@@ -13,8 +13,9 @@ from typing import Any, Final, cast
 import pydantic_core
 
 from citadel_k8s.constants import MAX_ENTRY_BYTES
+from citadel_k8s.domain.configfields import CheckEngine
 from citadel_k8s.domain.facts import clip
-from citadel_k8s.domain.nodeconfig import Change, CheckEngine, check, revision_of
+from citadel_k8s.domain.nodeconfig import Change, check, revision_of
 from citadel_k8s.errors import WireError
 
 APPLY: Final = "APPLY_DEVICE_CONFIG"

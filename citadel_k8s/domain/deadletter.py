@@ -67,7 +67,7 @@ def _hidden(value: Any) -> Any:
         fields = cast("dict[str, Any]", value)
         return {k: _HIDDEN if _SECRET.search(k) else _hidden(v) for k, v in fields.items()}
     if isinstance(value, list):
-        return [_hidden(item) for item in cast("list[Any]", value)]
+        return [_hidden(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, str) and (_SECRET.search(value) or "\\u" in value):
         # A configuration may be text within a text, where an escape could spell such a name.
         return _HIDDEN
