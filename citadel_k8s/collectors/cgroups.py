@@ -101,10 +101,7 @@ class ContainerSource:
         for container in found:
             if len(containers) >= CONTAINERS_MAX:
                 break
-            look = self._looks.get(container.path)
-            if look is None or look.inode != container.inode:
-                look = _Look(container.inode)
-            looks[container.path] = look
+            look = looks[container.path] = self._look(version, container)
             if self._is_sandbox(look, version, container.path):
                 continue
             if (usage := self._read(look, version, container)) is not None:
@@ -118,6 +115,14 @@ class ContainerSource:
             self._version = mounted_version(self._top)
             self._trees = PodTrees(self._version.walked)
         return self._version, self._trees
+
+    def _look(self, version: Unified | Legacy, container: Found) -> _Look:
+        look = self._looks.get(container.path)
+        if look is not None and look.inode == container.inode:
+            return look
+        if look is not None:
+            version.forget(container.path)
+        return _Look(container.inode)
 
     def _read(
         self, look: _Look, version: Unified | Legacy, container: Found
@@ -210,6 +215,10 @@ class Unified:
         """Give the numbers of the first processes; raises OSError."""
         return read_bytes(f"{self.walked}/{path}/cgroup.procs", 64)
 
+    def forget(self, path: str) -> None:
+        """Close the files of a cgroup, whose path another has now."""
+        self.files.forget(f"{self.walked}/{path}")
+
     def _cpu_limit(self, path: str) -> float | None:
         quota, period = read_bytes(path, 64).split()
         return None if quota == b"max" else _cores(int(quota), int(period))
@@ -258,6 +267,11 @@ class Legacy:
     def processes(self, path: str) -> bytes:
         """Give the numbers of the first processes; raises OSError."""
         return read_bytes(f"{self.walked}/{path}/cgroup.procs", 64)
+
+    def forget(self, path: str) -> None:
+        """Close the files of a cgroup, whose path another has now."""
+        for hierarchy in (self._cpuacct, self._memory):
+            self.files.forget(f"{hierarchy}/{path}")
 
 
 def mounted_version(top: str) -> Unified | Legacy:

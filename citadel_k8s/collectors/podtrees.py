@@ -135,7 +135,7 @@ class PodTrees:
         # Not all file systems count subdirectories as links.
         if kept is not None and kept[0] == mark and mark[1] > 1:
             children = self._marked(path, kept[1])
-            if len(children) == len(kept[1]):
+            if len(children) == len(kept[1]) or self._left <= 0:
                 self._used[path] = kept
                 return children
         names = self._list(path)

@@ -86,6 +86,12 @@ class OpenFiles:
         finally:
             os.close(descriptor)
 
+    def forget(self, folder: str) -> None:
+        """Close what lies in a folder, since it is another by now."""
+        for path in [path for path in self._kept if path.startswith(f"{folder}/")]:
+            self._idle.discard(path)
+            os.close(self._kept.pop(path))
+
     def sweep(self) -> None:
         """Close what has not been read since the last time; once per collection."""
         for path in self._idle:

@@ -245,9 +245,8 @@ def amd_card(
         "hwmon/hwmon3/power1_cap": "750000000",
         "power/runtime_status": "active",
     }
-    own |= files or {}
     own |= {"vendor": "0x1002", "device": device, "uevent": _uevent("amdgpu", slot)}
-    return _card(root, number, [*above, slot], own)
+    return _card(root, number, [*above, slot], own | dict(files or {}))
 
 
 def intel_card(
