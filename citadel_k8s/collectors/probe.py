@@ -40,6 +40,11 @@ class ProbeError(Exception):
         self.status = status
         self.server = server
 
+    def bare(self) -> "ProbeError":
+        """Give the error without what led to it: a traceback holds the answer that was read."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
+
 
 class Getter:
     """Asks one endpoint for paths, within the limits.
@@ -149,7 +154,7 @@ async def tried(question: Callable[[], Awaitable[T]]) -> T | ProbeError:
     try:
         return await question()
     except ProbeError as error:
-        return error
+        return error.bare()
 
 
 async def _read_to(response: aiohttp.ClientResponse, chunks: list[bytes], limit: int) -> bool:

@@ -210,7 +210,7 @@ async def _exposition(
             if refusal.status in _NOT_OFFERED or (place.port_offset and refusal.reason in _GONE):
                 memory.not_offered(what)
                 continue
-            error = refusal
+            error = refusal.bare()
             break
     return error
 

@@ -44,7 +44,7 @@ async def http(get: Getter, *, deep: bool) -> Facts:  # noqa: ARG001
             return _OK
         if error.reason == "Oversized":  # it answers, and nobody wants to read it all
             return _OK
-        return _failed(error)
+        return _failed(error.bare())
     return _OK
 
 
@@ -113,7 +113,7 @@ async def _talk(
             )
             return await talk(reader, writer)
     except ProbeError as error:
-        return _failed(error)
+        return _failed(error.bare())
     except (OSError, EOFError, asyncio.LimitOverrunError) as error:
         return _failed(_refusal(error))
     finally:
