@@ -160,6 +160,7 @@ class AgentSettings(Settings):
     api_base_url: str | None = None
     api_token_file: Path | None = None
     api_token: SecretStr | None = None
+    api_ca_file: Path | None = None
     api_insecure: bool = False
     configuration: Literal["on", "off"] = "on"
     state_folder: Path | None = None

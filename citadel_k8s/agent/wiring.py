@@ -207,9 +207,10 @@ def _api_publisher(settings: AgentSettings, clock: Clock) -> Publisher:
         stream_max_length=settings.stream_max_length,
         clock=clock,
         insecure=settings.api_insecure,
+        ca_file=settings.api_ca_file,
         on_channel=_told(clock, "announce_failed"),
         on_socket=_told(clock, "websocket_down"),
-        on_refusal=lambda text: log.warning("frame_refused", error=text),
+        on_refusal=_told(clock, "frame_refused"),
     )
 
 

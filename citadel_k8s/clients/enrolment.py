@@ -58,7 +58,7 @@ class Enrolment:
         token = path.with_name(TOKEN_FILE)
         if token == path:
             raise ConfigError(f"{path}: the settings cannot be in the token's own file")
-        settings = _existing(path) | self._settings() | {"tokenFile": str(token)}
+        settings = _existing(path) | self._settings() | {"apiTokenFile": str(token)}
         secret = self._token()
         try:
             _make_folder(path.parent)

@@ -30,7 +30,7 @@ def test_two_files_are_written_that_only_the_owner_reads(tmp_path: Path):
         "publish": "api",
         "apiBaseUrl": "https://aceteam.example",
         "orgId": "acme",
-        "tokenFile": str(token),
+        "apiTokenFile": str(token),
     }
     assert (mode(path), mode(token)) == (0o600, 0o600)
     assert (mode(path.parent), mode(path.parent.parent)) == (0o700, 0o700)
