@@ -29,7 +29,6 @@ from citadel_k8s.domain.configfields import (
 )
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.errors import WireError
-from citadel_k8s.models.readings import Engine
 
 REVISION_MAX: Final = 64
 """Longest revision, in characters."""
@@ -47,18 +46,6 @@ _ABOUT_ITSELF: Final = frozenset(
     {"revision", "updatedAt", "status", "nodeId", "target", "target_node", "type"}
 )
 """Keys with which a message speaks of itself."""
-
-_SERVICE_TYPES: Final = {
-    "tei": "embedding",
-    "infinity": "embedding",
-    "postgres": "database",
-    "redis": "database",
-}
-"""Types of services whose name does not stand for a server of language models."""
-
-_LLM_SERVICES: Final = frozenset(
-    {"vllm", "sglang", "ollama", "llamacpp", "tgi", "triton", "lmdeploy", "transformers"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,32 +143,6 @@ def revision_of(value: Any, field: str) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return str(value)
     return plain_text(value, field, REVISION_MAX)
-
-
-def with_expected(found: tuple[Engine, ...], services: tuple[str, ...]) -> tuple[Engine, ...]:
-    """Add the services that should be there and are not, as stopped.
-
-    Parameters
-    ----------
-    found : tuple of Engine
-        What was found; call this only where that is known.
-    services : tuple of str
-        Names of services, which are found by name or by kind of engine.
-    """
-    there = {engine.name for engine in found} | {engine.engine for engine in found}
-    return found + tuple(_not_found(name) for name in services if name not in there)
-
-
-def _not_found(name: str) -> Engine:
-    kind = "llm" if name in _LLM_SERVICES else _SERVICE_TYPES.get(name, "other")
-    return Engine(
-        name=name,
-        type=kind,
-        status="stopped",
-        health="unhealthy",
-        reason="NotFound",
-        message="the configuration expects it; nothing on this node answers for it",
-    )
 
 
 def _rules(check_engine: CheckEngine) -> dict[str, Rule]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import shlex
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -356,19 +358,38 @@ async def channel_ends(channel: RedisConfigChannel, heard: Any) -> str:
         return str(error)
 
 
+def documented(language: str) -> list[str]:
+    """The blocks of one language in the page."""
+    page = Path(__file__).parents[3] / "docs" / "configuration.md"
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+async def test_the_page_can_be_followed_word_by_word(server: Server, tmp_path: Path) -> None:
+    send, say, look = (shlex.split(block.replace("\\\n", " "))[1:] for block in documented("sh"))
+    folder = tmp_path / "state"
+    async with running(configuration(server.valkey.url, "gpu-1", folder)) as node:
+        async with server.client() as client:
+            await client.execute_command(*send)
+            await until(lambda: node.counts["applied"] == 1)
+            async with asyncio.timeout(5):
+                while not await client.execute_command(*say):  # noqa: ASYNC110 - it does not tell
+                    await asyncio.sleep(0.01)
+            await until(lambda: node.counts["known"] == 1)  # the same change, on another way
+            assert await client.execute_command(*look) == []
+        config = node.current
+        assert (config.display_name, config.services) == ("rack 7, left", ("vllm",))
+        assert config.interval_seconds == 15
+        assert node.info is not None
+        assert (node.info.revision, node.info.unsupported) == ("r1", None)
+
+
 async def test_a_user_of_few_rights_can_read_its_configuration_and_send_nobody_any(
     server: Server,
 ) -> None:
-    # The rights that the documentation asks for.
-    rules = (
-        "reset on >secret -@all +@connection -@admin -@dangerous "
-        "(~jobs:v1:config +xreadgroup +xack +xpending +xrange +xgroup|create +xinfo|stream "
-        "+xinfo|groups) (~dlq:v1:config +xadd) (&config:node:n1 +subscribe +unsubscribe)"
-    )
+    (rules,) = documented("acl")
+    words = ["reset", "on", ">secret", "-@all", "+@connection", "-@admin", "-@dangerous"]
     async with server.client() as client:
-        selectors = rules.split(" (")
-        words = [*selectors[0].split(), *(f"({part}" for part in selectors[1:])]
-        await client.execute_command("ACL", "SETUSER", "agent", *words)
+        await client.execute_command("ACL", "SETUSER", "agent", *words, *rules.splitlines())
     await server.send({"deviceName": "a"})
     await server.send("{")
     url = server.valkey.url_for("agent", "secret")

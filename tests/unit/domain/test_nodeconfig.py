@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citadel_k8s.domain.configfields import SERVICES_MAX
-from citadel_k8s.domain.nodeconfig import UNSUPPORTED_MAX, Change, check, merge, with_expected
+from citadel_k8s.domain.nodeconfig import UNSUPPORTED_MAX, Change, check, merge
 from citadel_k8s.errors import WireError
-from citadel_k8s.models.readings import Engine
 
 
 def as_it_is(document: Any) -> Any:
@@ -247,21 +246,3 @@ def test_nothing_but_a_wire_error_comes_of_any_json(config: dict[str, Any]) -> N
     except WireError:
         return
     json.dumps(merge({}, change.values))
-
-
-def test_an_expected_service_that_is_not_there_is_told_as_stopped() -> None:
-    found = (
-        Engine(name="llm-a", type="llm", status="running", health="ok", engine="vllm"),
-        Engine(name="tei", type="embedding", status="running", health="ok"),
-    )
-    assert with_expected(found, ("vllm", "tei")) == found
-    missing = with_expected(found, ("ollama", "postgres", "infinity", "kokoro"))[2:]
-    assert [(e.name, e.type) for e in missing] == [
-        ("ollama", "llm"),
-        ("postgres", "database"),
-        ("infinity", "embedding"),
-        ("kokoro", "other"),
-    ]
-    assert {(e.status, e.health, e.reason) for e in missing} == {
-        ("stopped", "unhealthy", "NotFound")
-    }
