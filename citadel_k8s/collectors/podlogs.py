@@ -14,6 +14,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -71,13 +72,22 @@ class PodLogs:
         The host's root.
     look : callable
         Gives stamp and pods, or None if the stamp is still the given one. May hang.
+    every, deadline : float
+        Seconds between two looks, and for one.
     """
 
     def __init__(
-        self, root: Path, look: Callable[[Path, _Stamp | None], _Look | None] | None = None
+        self,
+        root: Path,
+        look: Callable[[Path, _Stamp | None], _Look | None] | None = None,
+        *,
+        every: float = LOOK_EVERY,
+        deadline: float = LOOK_DEADLINE,
     ) -> None:
         self._root = root
         self._look = look or _look
+        self._every = every
+        self._deadline = deadline
         self._pending: asyncio.Future[_Look | OSError | None] | None = None
         self._asked_at: float | None = None
         self._stamp: _Stamp | None = None
@@ -86,14 +96,13 @@ class PodLogs:
     async def collect(self) -> Outcome[tuple[Pod, ...]]:
         """Give the pods; those of the last look while a new one hangs."""
         now = asyncio.get_running_loop().time()
-        due = self._asked_at is None or now - self._asked_at >= LOOK_EVERY
+        due = self._asked_at is None or now - self._asked_at >= self._every
         if self._pending is None and due:
             self._asked_at = now
             self._pending = self._start()
         if self._pending is not None:
-            await asyncio.wait(
-                {self._pending}, timeout=LOOK_DEADLINE if self._asked_at == now else 0
-            )
+            patience = self._deadline if self._asked_at == now else 0
+            await asyncio.wait({self._pending}, timeout=patience)
             if not self._pending.done():
                 return self._known(Failed("PodLogsHung", f"{PODS_FOLDER} does not answer"))
             result, self._pending = self._pending.result(), None
@@ -119,7 +128,7 @@ class PodLogs:
             except OSError as error:
                 result = error
             # The loop may be gone by the time that a dead disk answers.
-            if not loop.is_closed():
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, future, result)
 
         threading.Thread(target=run, name="pod-logs", daemon=True).start()
