@@ -43,20 +43,23 @@ class NvmlSource:
         self._gpus: list[GpuReader] = []
         self._known: list[dict[str, Any]] = []
         self._number = 0
+        self._everything = False
         self._started_at = 0
 
     def watch(self, tell: Tell) -> None:
         """Tell what the driver tells by itself; runs for ever."""
         self._events.watch(tell)
 
-    def collect(
-        self,
-        announce: Announce,
-        skip: Skip,
-        args: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> Answer:
-        """Read the GPUs; start NVML first if it is not running."""
+    def collect(self, announce: Announce, skip: Skip, args: dict[str, Any]) -> Answer:
+        """Read the GPUs; start NVML first if it is not running.
+
+        Parameters
+        ----------
+        args : dict
+            ``everything``: true where what is seldom read is to be read as well now.
+        """
         self._number += 1
+        self._everything = bool(args.get("everything"))
         stuck = [why for (gpu, call), why in skip.items() if gpu is None and call != WAIT_CALL]
         if stuck:
             return failed("Unresponsive", stuck[0])
@@ -68,12 +71,12 @@ class NvmlSource:
 
     def _collect(self, announce: Announce, skip: Skip) -> Answer:
         fresh = self._start(announce)
-        if self._count(announce) != len(self._gpus) and not fresh:
+        count = self._count(announce)
+        if count != len(self._gpus) and not fresh:
             # The GPUs are other ones, and their numbers may be too.
             self._restart(announce)
-            fresh = True
+            count, fresh = self._count(announce), True
         if fresh:
-            count = self._count(announce)
             if not 0 <= count <= GPUS_MAX:
                 self._stop(announce)
                 return failed("BadValue", f"the driver counts {count} GPUs")
@@ -95,7 +98,7 @@ class NvmlSource:
         return reading({"driver": self._driver.version, "cuda": self._driver.cuda, "gpus": values})
 
     def _read(self, announce: Announce, skip: Skip, *, everything: bool) -> list[dict[str, Any]]:
-        everything |= self._events.happened()
+        everything |= self._events.happened() or self._everything
         return [gpu.read(self._number, announce, skip, everything=everything) for gpu in self._gpus]
 
     def _judge(self, values: list[dict[str, Any]], announce: Announce) -> None:

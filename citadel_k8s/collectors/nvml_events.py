@@ -99,6 +99,7 @@ class Events:
         self._set: EventSet | None = None
         self._waiting = False
         self._happened = False
+        self._lost = False
 
     def watch(self, tell: Tell) -> None:
         """Tell events for ever; for a thread of its own."""
@@ -108,13 +109,15 @@ class Events:
             events = self._enter()
             code = _wait(events.handle, data)
             while code == pynvml.NVML_ERROR_TIMEOUT and self._set is events:
-                told = 0
+                self._lost, told = False, 0
                 code = _wait(events.handle, data)
             event = _told(events, data) if code == pynvml.NVML_SUCCESS else None
             self._leave(happened=code == pynvml.NVML_SUCCESS)
             if code not in {pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_TIMEOUT}:
                 self._failed(events, tell)
-            elif event is not None:
+                continue
+            self._lost = False
+            if event is not None:
                 tell(event)
                 told += 1
                 if told % BURST == 0:
@@ -190,8 +193,11 @@ class Events:
             self._changed.notify_all()
 
     def _failed(self, events: EventSet, tell: Tell) -> None:
-        if not events.failing:
-            events.failing = True
+        events.failing = True
+        if not self._lost:
+            # Once for as long as it fails, whichever the set: a parent that reads at each event,
+            # and so has a new set made, would go round in circles.
+            self._lost = True
             tell({"kind": "lost-events", "index": None, "uuid": None, "xid": None})
         self._rest(events, PAUSE)
 

@@ -131,6 +131,7 @@ struct state {
     uint64_t counted_calls;
     uint64_t inits;
     uint64_t misuses;
+    uint64_t waits; /* for events; not among the calls */
     uint32_t count;
     uint32_t init; /* an nvmlReturn_t, or HANG */
     uint32_t latency_microseconds;
@@ -709,6 +710,7 @@ result nvmlEventSetWait_v2(struct set *set, struct event_data *data, unsigned ti
 {
     if (references == 0 || !set->used)
         return misuse(UNINITIALIZED);
+    __atomic_add_fetch(&state->waits, 1, __ATOMIC_RELAXED);
     set->waiting = 1;
     result code = wait_for(set, data, timeout);
     set->waiting = 0;

@@ -139,6 +139,7 @@ class _State(ctypes.Structure):
         ("counted_calls", ctypes.c_uint64),
         ("inits", ctypes.c_uint64),
         ("misuses", ctypes.c_uint64),
+        ("waits", ctypes.c_uint64),
         ("count", ctypes.c_uint32),
         ("init", ctypes.c_uint32),
         ("latency_microseconds", ctypes.c_uint32),

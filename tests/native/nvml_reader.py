@@ -46,10 +46,12 @@ class NvmlReader:
         self.driver.reset()
         self._do("new")
 
-    def collect(self, skip: dict[tuple[int | None, str], str] | None = None) -> dict[str, Any]:
+    def collect(
+        self, skip: dict[tuple[int | None, str], str] | None = None, **args: Any
+    ) -> dict[str, Any]:
         """Give the answer of one collection."""
         pairs = [[gpu, call, why] for (gpu, call), why in (skip or {}).items()]
-        return self._do("collect", skip=pairs)["answer"]
+        return self._do("collect", skip=pairs, args=args)["answer"]
 
     def gpus(self, skip: dict[tuple[int | None, str], str] | None = None) -> list[dict[str, Any]]:
         """Give the GPUs of one collection that succeeds."""
@@ -115,7 +117,7 @@ class _Served:
     def collect(self, request: dict[str, Any]) -> dict[str, Any]:
         self._calls.clear()
         skip = {(gpu, call): why for gpu, call, why in request["skip"]}
-        return {"answer": self._source.collect(self._announce, skip, {})}
+        return {"answer": self._source.collect(self._announce, skip, request["args"])}
 
     def calls(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"calls": self._calls}

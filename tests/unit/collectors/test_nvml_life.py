@@ -68,6 +68,14 @@ def test_what_is_seldom_read_is_told_in_between(reader: NvmlReader, driver: Fake
     assert second == first | {"temperature_celsius": 66}
 
 
+def test_all_is_read_when_that_is_asked_for(reader: NvmlReader, driver: FakeNvml):
+    reader.gpus()
+    driver.gpu(0).limit_milliwatts = 500_000
+    assert reader.gpus()[0]["power_limit_watts"] == 700.0
+    answer = reader.collect(everything=True)
+    assert answer["value"]["gpus"][0]["power_limit_watts"] == 500.0
+
+
 def test_what_never_changes_is_read_again_after_an_hour(reader: NvmlReader, driver: FakeNvml):
     reader.gpus()
     driver.count_calls("nvmlDeviceGetUUID")
