@@ -17,8 +17,8 @@ stream of ten thousand if every node sent that much."""
 MODELS_KEPT: Final = 8
 """Models still named of a service when there is no room for all."""
 
-SERVICES_KEPT: Final = 64
-"""Services still told when there is no room for all: three times what a large node runs."""
+SERVICES_KEPT: Final = 32
+"""Services still told when there is no room for all: more than the largest node runs."""
 
 GPUS_KEPT: Final = 32
 """GPUs still told when there is no room for all: twice the largest node on sale."""
@@ -31,11 +31,12 @@ def bounded(message: StatusMessage, limit: int = MESSAGE_MAX) -> StatusMessage:
     """
     if len(encode(message)) <= limit:
         return message
-    dropped: list[str] = []
+    dropped = list(message.status.truncated or [])
     status, smaller = message.status, message
     for what, cut in _cuts():
         status = cut(status)
-        dropped.append(what)
+        if what not in dropped:
+            dropped.append(what)
         told = status.model_copy(update={"truncated": list(dropped)})
         smaller = message.model_copy(update={"status": told})
         if len(encode(smaller)) <= limit:
@@ -46,10 +47,11 @@ def bounded(message: StatusMessage, limit: int = MESSAGE_MAX) -> StatusMessage:
 def _cuts() -> Iterator[tuple[str, Callable[[NodeStatus], NodeStatus]]]:
     yield "processes", lambda s: _each_gpu(s, processes=None)
     yield "containers", lambda s: s.model_copy(update={"containers": None})
-    yield "models", _fewer_models
+    yield "models", lambda s: _fewer_models(s, MODELS_KEPT)
     yield "holders", lambda s: _each_gpu(s, holders=None, mig=None)
+    yield "models", lambda s: _fewer_models(s, 1)
     yield "services", _fewer_services
-    yield "gpus", lambda s: s.model_copy(update={"gpu": (s.gpu or [])[:GPUS_KEPT] or None})
+    yield "gpus", _fewer_gpus
     yield "everything", _nothing_else
 
 
@@ -60,21 +62,27 @@ def _each_gpu(status: NodeStatus, **update: None) -> NodeStatus:
     return status.model_copy(update={"gpu": gpus})
 
 
-def _fewer_models(status: NodeStatus) -> NodeStatus:
+def _fewer_models(status: NodeStatus, kept: int) -> NodeStatus:
     if status.services is None:
         return status
-    return status.model_copy(update={"services": [_first_models(s) for s in status.services]})
+    services = [_first_models(service, kept) for service in status.services]
+    return status.model_copy(update={"services": services})
 
 
-def _first_models(service: ServiceInfo) -> ServiceInfo:
+def _first_models(service: ServiceInfo, kept: int) -> ServiceInfo:
     lists = {"models": service.models, "loaded_models": service.loaded_models}
-    cut: dict[str, Any] = {key: names[:MODELS_KEPT] for key, names in lists.items() if names}
+    cut: dict[str, Any] = {key: names[:kept] for key, names in lists.items() if names}
     return service.model_copy(update=cut | {"adapters": None})
 
 
 def _fewer_services(status: NodeStatus) -> NodeStatus:
     services = (status.services or [])[:SERVICES_KEPT] or None
     return status.model_copy(update={"services": services})
+
+
+def _fewer_gpus(status: NodeStatus) -> NodeStatus:
+    gpus = (status.gpu or [])[:GPUS_KEPT] or None
+    return status.model_copy(update={"gpu": gpus, "capabilities": None})
 
 
 def _nothing_else(status: NodeStatus) -> NodeStatus:

@@ -126,8 +126,10 @@ def facts_from(message: StatusMessage, *, clock_offset: float | None = None) -> 
 
 def clip(text: str, length: int = NAME_MAX) -> str:
     """Shorten a text from outside and take its control characters out."""
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
-    return clean if len(text) <= length else clean[:-1] + "…"
+    cut = text if len(text) <= length else text[: length - 1] + "…"
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
 
 
 def reason_word(text: str) -> str:

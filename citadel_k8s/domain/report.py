@@ -133,6 +133,7 @@ def node_status(
         collectors=[*_collectors(speaker, snapshot, now), *notices],
         containers=container_infos(snapshot),
         config=config,
+        truncated=sorted(snapshot.cut) or None,
     )
 
 

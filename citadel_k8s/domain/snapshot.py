@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from citadel_k8s.constants import HEARTBEAT_INTERVAL
+from citadel_k8s.domain import intake
 from citadel_k8s.domain.attribution import Attribution, attribute
 from citadel_k8s.domain.engineplaces import engines_on_gpus
 from citadel_k8s.domain.gpuhealth import judge, usual_links
@@ -56,6 +57,8 @@ class Snapshot:
         The engines with the GPUs that they use; None where it is not known which there are.
     interval
         Seconds between heartbeats.
+    cut
+        The sources of whose last answer not all was taken.
     """
 
     host: Known[Host] = NOTHING
@@ -75,6 +78,7 @@ class Snapshot:
     names: PodNames = field(default_factory=lambda: PodNames(()))
     services: tuple[Engine, ...] | None = None
     interval: float = HEARTBEAT_INTERVAL
+    cut: frozenset[str] = frozenset()
 
     def learn_host(self, outcome: Outcome[Host], *, at: float, duration: float) -> "Snapshot":
         """Give the snapshot after this answer about the host."""
@@ -82,46 +86,59 @@ class Snapshot:
 
     def learn_gpus(self, outcome: Outcome[Gpus], *, at: float, duration: float) -> "Snapshot":
         """Give the snapshot after this answer about NVIDIA's GPUs."""
-        known = self.gpus.learn(outcome, at=at, duration=duration)
-        if not isinstance(outcome, Reading):
-            return replace(self, gpus=known).judged(at).attributed(at)
-        seen, xids = see(self.seen, outcome.value.gpus, at), self.xids
-        for key in were_reset(self.seen, seen):
-            xids = xids.clear(key)
-        return replace(self, gpus=known, seen=seen, xids=xids).judged(at).attributed(at)
+        taken = intake.gpus(outcome)
+        known, seen, xids = self.gpus.learn(taken, at=at, duration=duration), self.seen, self.xids
+        if isinstance(taken, Reading):
+            seen = see(self.seen, taken.value.gpus, at)
+            for key in were_reset(self.seen, seen):
+                xids = xids.clear(key)
+        after = replace(
+            self, gpus=known, seen=seen, xids=xids, cut=self._cut("gpus", outcome, taken)
+        )
+        return after.judged(at).attributed(at)
 
     def learn_drm(self, outcome: Outcome[Gpus], *, at: float, duration: float) -> "Snapshot":
         """Give the snapshot after this answer about the GPUs of other makers."""
-        known = self.drm.learn(outcome, at=at, duration=duration)
-        value = outcome.value.gpus if isinstance(outcome, Reading) else None
-        seen = self.drm_seen if value is None else see(self.drm_seen, value, at)
-        return replace(self, drm=known, drm_seen=seen).judged(at).attributed(at)
+        taken = intake.gpus(outcome)
+        known, seen = self.drm.learn(taken, at=at, duration=duration), self.drm_seen
+        if isinstance(taken, Reading):
+            seen = see(self.drm_seen, taken.value.gpus, at)
+        after = replace(self, drm=known, drm_seen=seen, cut=self._cut("drm", outcome, taken))
+        return after.judged(at).attributed(at)
 
     def learn_engines(
         self, outcome: Outcome[tuple[Engine, ...]], *, at: float, duration: float
     ) -> "Snapshot":
         """Give the snapshot after this answer about the services."""
-        known = self.engines.learn(outcome, at=at, duration=duration)
-        return replace(self, engines=known).served(at)
+        taken = intake.engines(outcome)
+        known = self.engines.learn(taken, at=at, duration=duration)
+        return replace(self, engines=known, cut=self._cut("engines", outcome, taken)).served(at)
 
     def learn_pods(self, outcome: Outcome[Pods], *, at: float, duration: float) -> "Snapshot":
         """Give the snapshot after this answer about the pods."""
-        known = self.pods.learn(outcome, at=at, duration=duration)
-        names = PodNames(known.good.pods) if known.good else self.names
-        return replace(self, pods=known, names=names).attributed(at)
+        taken = intake.pods(outcome)
+        known = self.pods.learn(taken, at=at, duration=duration)
+        after = replace(self, pods=known, cut=self._cut("pods", outcome, taken))
+        if known.good is None or known.good == self.pods.good:
+            return after
+        return replace(after, names=PodNames(known.good.pods)).attributed(at)
 
     def learn_processes(
         self, outcome: Outcome[Processes], *, at: float, duration: float
     ) -> "Snapshot":
         """Give the snapshot after this answer about the processes."""
-        known = self.processes.learn(outcome, at=at, duration=duration)
-        return replace(self, processes=known).attributed(at)
+        taken = intake.processes(outcome)
+        known = self.processes.learn(taken, at=at, duration=duration)
+        after = replace(self, processes=known, cut=self._cut("processes", outcome, taken))
+        return after if known.good == self.processes.good else after.attributed(at)
 
     def learn_containers(
         self, outcome: Outcome[tuple[ContainerUsage, ...]], *, at: float, duration: float
     ) -> "Snapshot":
         """Give the snapshot after this answer about the containers."""
-        return replace(self, containers=self.containers.learn(outcome, at=at, duration=duration))
+        taken = intake.containers(outcome)
+        known = self.containers.learn(taken, at=at, duration=duration)
+        return replace(self, containers=known, cut=self._cut("containers", outcome, taken))
 
     def learn_event(self, event: GpuEvent, *, at: float, date: float) -> "Snapshot":
         """Give the snapshot after what the driver told by itself at this date."""
@@ -178,6 +195,9 @@ class Snapshot:
         active = self.xids.active(one.key, at, self.interval) if counts else ()
         links = usual_links([other.gpu for other in all_of_them], gpu.name) if gpu.nvlinks else 0
         return replace(one, gpu=judge(gpu, one.history, active, now=at, links=links))
+
+    def _cut(self, source: str, outcome: object, taken: object) -> frozenset[str]:
+        return self.cut - {source} if taken is outcome else self.cut | {source}
 
     def _uuid_of(self, index: int | None) -> str | None:
         found = (s for s in self.seen if s.last.index == index)
