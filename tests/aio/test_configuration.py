@@ -1,148 +1,17 @@
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from citadel_k8s.agent import configqueue
-from citadel_k8s.agent.configuration import Configuration
 from citadel_k8s.agent.nodesettings import NodeConfig
-from citadel_k8s.agent.state import State
-from citadel_k8s.config import AgentSettings
 from citadel_k8s.domain.configmessage import ConfigEntry
 from citadel_k8s.errors import PublishError, StreamError
 from citadel_k8s.stores.entries import EntryId
+from tests.aio.configsources import Channel, Queue, configuration, running
 
 pytestmark = pytest.mark.looptime
-
-
-class LoopClock:
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def now(self) -> float:
-        return 1_795_420_800 + asyncio.get_running_loop().time()
-
-
-class Queue:
-    """A stream with one group, which is this node's."""
-
-    name = "jobs:v1:config"
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[EntryId, dict[str, bytes]]] = []
-        self.pending: dict[EntryId, int] = {}
-        self.cursor = EntryId.ZERO
-        self.letters: list[dict[str, str]] = []
-        self.opened: list[tuple[float, bool]] = []
-        self.down: Exception | None = None
-        self.no_letters = False
-        self.empty_at_once = False
-        self.reads = 0
-        self.closed = False
-
-    def put(self, config: Any = None, *, node: str = "n1", at: int = 0, **fields: str) -> str:
-        last = self.entries[-1][0].ms if self.entries else 0
-        number = EntryId(at or last + 1, 0)
-        payload = config if isinstance(config, str) else json.dumps({"config": config})
-        raw = {"type": "APPLY_DEVICE_CONFIG", "payload": payload, "nodeId": node, **fields}
-        self.entries.append((number, {k: v.encode() for k, v in raw.items()}))
-        return str(number)
-
-    async def open(self, *, replay: bool) -> EntryId | None:
-        self.opened.append((asyncio.get_running_loop().time(), replay))
-        self._check()
-        return self.entries[-1][0] if self.entries else EntryId.ZERO
-
-    async def consume(self) -> list[ConfigEntry]:
-        self.reads += 1
-        self._check()
-        if self.pending:
-            key = min(self.pending)
-            self.pending[key] += 1
-            fields = dict(self.entries).get(key, {})
-            return [ConfigEntry(str(key), fields, self.pending[key])]
-        new = [e for e in self.entries if e[0] > self.cursor]
-        if not new and not self.empty_at_once:
-            await asyncio.sleep(2)
-        for key, _ in new:
-            self.cursor = key
-            self.pending[key] = 1
-        return [ConfigEntry(str(key), fields) for key, fields in new]
-
-    async def acknowledge(self, *entry_ids: str) -> None:
-        self._check()
-        for entry_id in entry_ids:
-            self.pending.pop(EntryId.parse(entry_id), None)
-
-    async def bury(self, letter: Mapping[str, str]) -> None:
-        if self.no_letters:
-            raise StreamError("no permission")
-        self.letters.append(dict(letter))
-
-    async def close(self) -> None:
-        self.closed = True
-        raise StreamError("cannot even be closed")
-
-    def _check(self) -> None:
-        if self.down is not None:
-            raise self.down
-
-
-class Channel:
-    """A channel; says what is put into it while it is up."""
-
-    name = "config:node:n1"
-
-    def __init__(self) -> None:
-        self.said: asyncio.Queue[Any] = asyncio.Queue()
-        self.down = False
-        self.joined: list[float] = []
-
-    async def listen(self, heard: Callable[[bytes], Awaitable[None]]) -> NoReturn:
-        self.joined.append(asyncio.get_running_loop().time())
-        if self.down:
-            raise StreamError("refused")
-        while True:
-            word = await self.said.get()
-            if isinstance(word, Exception):
-                raise word
-            await heard(word)
-
-    async def close(self) -> None:
-        pass
-
-    def say(self, config: Any, node: str = "n1", **more: Any) -> None:
-        message = {"type": "config_updated", "nodeId": node, "config": config, **more}
-        self.said.put_nowait(json.dumps(message).encode())
-
-
-def configuration(
-    queue: Queue | None = None, channel: Channel | None = None, **settings: Any
-) -> Configuration:
-    return Configuration(
-        AgentSettings(**settings),
-        "n1",
-        queue=queue,
-        channel=channel,
-        state=State(None, "n1"),
-        clock=LoopClock(),
-        jitter=lambda: 0.0,
-    )
-
-
-@asynccontextmanager
-async def running(wanted: Configuration) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(wanted.run())
-        try:
-            yield
-        finally:
-            assert not task.done()
-            task.cancel()
 
 
 async def test_a_configuration_is_applied_told_and_acknowledged() -> None:
@@ -351,37 +220,6 @@ async def test_a_queue_that_does_not_wait_is_not_asked_in_a_circle() -> None:
     assert queue.reads <= 121
 
 
-async def test_a_hint_is_applied_at_once_and_known_when_the_queue_brings_it() -> None:
-    queue, channel = Queue(), Channel()
-    config = configuration(queue, channel)
-    told: list[NodeConfig] = []
-    config.on_applied(told.append)
-    async with running(config):
-        await asyncio.sleep(1)
-        channel.say({"deviceName": "a"}, updatedAt="t1")
-        await asyncio.sleep(0.001)
-        assert config.current.display_name == "a"
-        assert config.info is not None
-        assert config.info.revision == "t1"
-        entry_id = queue.put({"deviceName": "a", "updatedAt": "t1"})
-        await asyncio.sleep(3)
-        assert config.counts == {"applied": 1, "known": 1}
-        assert config.info.revision == entry_id
-        assert len(told) == 1
-
-
-async def test_a_hint_that_comes_after_the_queue_changes_nothing_any_more() -> None:
-    queue, channel = Queue(), Channel()
-    config = configuration(queue, channel)
-    queue.put({"deviceName": "a", "updatedAt": "t1"})
-    queue.put({"deviceName": "b", "updatedAt": "t2"})
-    async with running(config):
-        await asyncio.sleep(1)
-        channel.say({"deviceName": "a"}, updatedAt="t1")
-        await asyncio.sleep(1)
-        assert config.current.display_name == "b"
-
-
 async def test_going_back_by_the_queue_is_a_change_like_any_other() -> None:
     queue = Queue()
     config = configuration(queue)
@@ -392,47 +230,6 @@ async def test_going_back_by_the_queue_is_a_change_like_any_other() -> None:
     assert config.current.display_name == "a"
     assert config.info is not None
     assert config.info.revision == "1"
-
-
-async def test_nonsense_on_the_channel_is_told_and_the_next_word_heard() -> None:
-    channel = Channel()
-    config = configuration(None, channel)
-    async with running(config):
-        channel.said.put_nowait(b"\xff")
-        channel.say({"deviceName": "x"}, node="n2")
-        channel.say({"customTags": ["x"] * 101})
-        await asyncio.sleep(0.1)
-        assert config.counts == {"rejected": 3}
-        assert config.info is not None
-        assert config.info.error == "TooMany at config.customTags: 101; at most 100"
-        channel.say({"deviceName": "good"})
-        await asyncio.sleep(0.1)
-    assert config.current.display_name == "good"
-    assert len(channel.joined) == 1
-
-
-async def test_a_lost_channel_is_joined_again_ever_more_rarely() -> None:
-    channel = Channel()
-    channel.down = True
-    async with running(configuration(None, channel)):
-        await asyncio.sleep(1500)
-        pauses = [b - a for a, b in pairwise(channel.joined)]
-        assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
-        channel.down = False
-        await asyncio.sleep(400)
-        count = len(channel.joined)
-        channel.said.put_nowait(StreamError("lost"))
-        await asyncio.sleep(2)
-        assert len(channel.joined) == count + 1
-
-
-async def test_a_channel_that_fails_at_once_again_and_again_is_not_hammered() -> None:
-    channel = Channel()
-    async with running(configuration(None, channel)):
-        for _ in range(600):
-            channel.said.put_nowait(RuntimeError("a defect"))
-        await asyncio.sleep(600)
-    assert len(channel.joined) < 12
 
 
 async def test_a_listener_that_fails_does_not_keep_the_others_from_being_told() -> None:
@@ -467,17 +264,6 @@ async def test_with_nothing_to_listen_to_it_ends_and_closing_never_fails() -> No
     queue = Queue()
     await configuration(queue, Channel()).close()
     assert queue.closed
-
-
-async def test_a_defect_while_hearing_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = configuration()
-
-    async def broken(_change: object) -> None:
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(config._ledger, "apply_hint", broken)
-    await config.hear(b'{"type": "config_updated", "nodeId": "n1", "config": {}}')
-    assert config.counts == {}
 
 
 async def test_an_entry_with_an_id_of_no_order_is_applied() -> None:

@@ -4,104 +4,31 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis.asyncio
 
-from citadel_k8s.agent.configuration import Configuration
 from citadel_k8s.agent.state import CONFIG_FILE, State
 from citadel_k8s.aio.clock import SystemClock
-from citadel_k8s.config import AgentSettings
-from citadel_k8s.errors import StreamError
 from citadel_k8s.local.valkey import Valkey
-from citadel_k8s.stores.configchannel import RedisConfigChannel
 from citadel_k8s.stores.configs import RedisConfigQueue
 from citadel_k8s.stores.entries import EntryId
+from tests.integration.configserver import (
+    LETTERS,
+    STREAM,
+    Server,
+    configuration,
+    running,
+    until,
+)
 
 CLOCK = SystemClock()
-STREAM = "jobs:v1:config"
-LETTERS = "dlq:v1:config"
-
-
-class Server:
-    """The other side: what a platform or an operator does by hand."""
-
-    def __init__(self, valkey: Valkey) -> None:
-        self.valkey = valkey
-
-    async def send(self, config: Any, node: str = "n1", **fields: str) -> str:
-        payload = config if isinstance(config, str) else json.dumps({"config": config})
-        entry = {"type": "APPLY_DEVICE_CONFIG", "nodeId": node, "payload": payload, **fields}
-        async with self.client() as client:
-            return (await client.xadd(STREAM, entry)).decode()
-
-    async def say(self, config: Any, node: str = "n1", **more: str) -> int:
-        message = {"type": "config_updated", "nodeId": node, "config": config, **more}
-        async with self.client() as client:
-            return await client.publish(f"config:node:{node}", json.dumps(message))
-
-    async def letters(self) -> list[dict[str, str]]:
-        async with self.client() as client:
-            found = await client.xrange(LETTERS)
-        return [{k.decode(): v.decode() for k, v in fields.items()} for _, fields in found]
-
-    async def all_done(self, node: str = "n1") -> None:
-        """Wait until the node has nothing unfinished."""
-        async with asyncio.timeout(5):
-            while await self.pending(node):  # noqa: ASYNC110 - the server does not tell
-                await asyncio.sleep(0.01)
-
-    async def heard(self, config: Any, seconds: float = 15) -> None:
-        """Say it until somebody listens."""
-        async with asyncio.timeout(seconds):
-            while not await self.say(config):  # noqa: ASYNC110 - the server does not tell
-                await asyncio.sleep(0.01)
-
-    async def pending(self, node: str = "n1") -> int:
-        async with self.client() as client:
-            return (await client.xpending(STREAM, f"citadel-config-{node}"))["pending"]
-
-    def client(self) -> redis.asyncio.Redis:
-        return redis.asyncio.Redis.from_url(self.valkey.url, protocol=2)
 
 
 @pytest.fixture
 def server(own_valkey: Valkey) -> Server:
     return Server(own_valkey)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is elsewhere
-            await asyncio.sleep(0.005)
-
-
-def configuration(
-    url: str, node: str = "n1", folder: Path | None = None, **settings: Any
-) -> Configuration:
-    return Configuration(
-        AgentSettings(**settings),
-        node,
-        queue=RedisConfigQueue(url, node, block=0.2),
-        channel=RedisConfigChannel(url, node),
-        state=State(folder, node),
-    )
-
-
-@asynccontextmanager
-async def running(wanted: Configuration) -> AsyncIterator[Configuration]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(wanted.run())
-        try:
-            yield wanted
-        finally:
-            assert not task.done()
-            task.cancel()
-    await wanted.close()
 
 
 async def test_two_nodes_on_one_stream_each_apply_their_own_alone(server: Server) -> None:
@@ -326,38 +253,6 @@ async def test_a_server_that_dies_and_comes_back_is_listened_to_again(
         await until(lambda: node.current.display_name == "heard")
 
 
-async def test_a_server_that_hangs_is_given_up_in_time(server: Server) -> None:
-    url = server.valkey.url
-    queue = RedisConfigQueue(url, "n1", block=0.2, answer_timeout=0.3)
-    channel = RedisConfigChannel(url, "n1", ping_every=0.1, answer_timeout=0.3)
-    await queue.open(replay=False)
-
-    async def heard(_data: bytes) -> None:
-        raise AssertionError
-
-    async with asyncio.TaskGroup() as group:
-        listening = group.create_task(channel_ends(channel, heard))
-        await asyncio.sleep(0.5)  # well: several pings are answered
-        assert not listening.done()
-        await server.valkey.pause()
-        began = CLOCK.monotonic()
-        with pytest.raises(StreamError, match="no answer within"):
-            await queue.consume()
-        await listening
-        assert CLOCK.monotonic() - began < 3
-    assert "no answer to 2 pings" in listening.result()
-    await server.valkey.resume()
-    await queue.close()
-    await channel.close()
-
-
-async def channel_ends(channel: RedisConfigChannel, heard: Any) -> str:
-    try:
-        await channel.listen(heard)
-    except StreamError as error:
-        return str(error)
-
-
 def documented(language: str) -> list[str]:
     """The blocks of one language in the page."""
     page = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -409,48 +304,6 @@ async def test_a_user_of_few_rights_can_read_its_configuration_and_send_nobody_a
         ):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 await call()
-
-
-async def test_a_replay_is_done_before_what_is_unfinished_and_that_before_what_is_new(
-    server: Server,
-) -> None:
-    url = server.valkey.url
-    ids = [await server.send({"deviceName": f"{i}"}) for i in range(4)]
-    first = RedisConfigQueue(url, "n1")
-    await first.open(replay=False)
-    await first.consume()
-    await first.acknowledge(*ids[:2])
-    await first.close()
-    ids.append(await server.send({"deviceName": "new"}))
-    again = RedisConfigQueue(url, "n1")
-    await again.open(replay=True)
-    for attempts in (1, 2):  # what is not acknowledged is given again
-        given = await again.consume()
-        assert [e.id for e in given] == ids[:2]
-        assert [(e.attempts, e.replayed) for e in given] == [(attempts, True), (1, True)]
-    await again.acknowledge(ids[0])
-    await again.open(replay=False)  # as after an outage
-    assert [(e.id, e.attempts) for e in await again.consume()] == [(ids[1], 1)]
-    await again.acknowledge(ids[1])
-    for number in ids[2:4]:
-        assert [(e.id, e.attempts) for e in await again.consume()] == [(number, 2)]
-        await again.acknowledge(number)
-    assert [(e.id, e.attempts) for e in await again.consume()] == [(ids[4], 1)]
-    await again.close()
-
-
-async def test_an_unreadable_group_raises_and_nothing_else(server: Server) -> None:
-    async with server.client() as client:
-        await client.set(STREAM, "a text")
-    queue = RedisConfigQueue(server.valkey.url, "n1")
-    for call in (
-        lambda: queue.open(replay=True),
-        queue.consume,
-        lambda: queue.acknowledge("1-0"),
-    ):
-        with pytest.raises(StreamError, match=r"WRONGTYPE|wrong kind"):
-            await call()
-    await queue.close()
 
 
 async def test_a_long_history_of_others_is_passed_over_quickly(server: Server) -> None:
