@@ -1,7 +1,7 @@
 """GPUs of AMD and Intel, by what their kernel drivers write below ``/sys/class/drm``.
 
 NVIDIA's are read by NVML. What a driver does not write, or not for this card, is None. Which
-processes use a card cannot be had without a walk over all processes, so that is not said.
+processes use a card of Intel cannot be had without a walk over all processes, so that is not said.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import time
 
 from citadel_k8s.collectors.drmcards import READERS, Card
+from citadel_k8s.collectors.kfd import compute_processes
 from citadel_k8s.collectors.lines import WHOLE_GPU, absent, clean, failed, reading
 from citadel_k8s.collectors.procfs import known, read_text
 
@@ -28,6 +29,9 @@ LIST_CARDS: Final = "read /sys/class/drm"
 
 READ_CARD: Final = "read /sys/class/drm/card*/device"
 """The call that reads one card: a driver that resets its card holds up whoever reads."""
+
+LIST_PROCESSES: Final = "read /sys/class/kfd"
+"""The call that lists the processes on AMD's cards."""
 
 _NAMES: Final = {
     "0x1002:0x738c": "AMD Instinct MI100",
@@ -88,6 +92,7 @@ class DrmSource:
         cards.sort(key=lambda card: card.slot)
         slots = {card.slot for card in cards}
         gpus = [self._gpu(i, card, announce, skip) for i, card in enumerate(cards)]
+        self._add_processes(gpus, announce, skip)
         self._energies = {slot: kept for slot, kept in self._energies.items() if slot in slots}
         drivers = sorted({self._driver(card.driver) for card in cards if card.driver})
         return reading({"driver": ", ".join(drivers) or None, "cuda": None, "gpus": gpus})
@@ -126,6 +131,16 @@ class DrmSource:
         before, since = self._energies.get(slot, (energy, when))
         self._energies[slot] = (energy, when)
         return (energy - before) / (when - since) if when > since and energy >= before else None
+
+    def _add_processes(self, gpus: list[dict[str, Any]], announce: Announce, skip: Skip) -> None:
+        if (None, LIST_PROCESSES) in skip or all(gpu["vendor"] != "amd" for gpu in gpus):
+            return
+        announce(None, LIST_PROCESSES)
+        processes = compute_processes(self._root)
+        for gpu in gpus:
+            place = (gpu["pci_bus_id"] or "").partition(".")[0]
+            if gpu["vendor"] == "amd" and place in processes:
+                gpu["processes"] = processes[place]
 
     def _name(self, card: Card) -> str:
         device = card.text("device/device") or "of an unknown model"

@@ -110,7 +110,7 @@ class ListenerSearch:
         for seen, ancestors in chains:
             if seen.pod_uid is None:
                 # Outside any pod, and yet in a network of its own: a container of another kind.
-                if seen.known and self._network(seen.pid) == host_network:
+                if seen.known and self._network_of(seen) == host_network:
                     host.chains.append([seen, *ancestors])
             else:
                 group = groups.setdefault(seen.pod_uid, Group(seen.pod_uid))
@@ -129,10 +129,16 @@ class ListenerSearch:
 
     def _through(self, group: Group) -> tuple[int, int] | None:
         for seen in group.members():
-            network = self._network(seen.pid)
+            network = self._network_of(seen)
             if network is not None:
                 return seen.pid, network
         return None
+
+    def _network_of(self, seen: Seen) -> int | None:
+        # A process seldom moves to another; it is asked again when its command line is.
+        if seen.network is None:
+            seen.network = self._network(seen.pid)
+        return seen.network
 
     def _network(self, pid: int | str) -> int | None:
         try:

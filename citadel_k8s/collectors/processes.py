@@ -78,15 +78,17 @@ class Seen:
     """A process as last seen."""
 
     __slots__ = (
-        "command", "container_id", "inner", "known", "looks", "name", "parent", "pid", "pod_uid",
-        "ports", "started",
+        "comm", "command", "container_id", "inner", "known", "looks", "name", "network", "parent",
+        "pid", "pod_uid", "ports", "started",
     )  # fmt: skip
 
     def __init__(self, pid: int, started: int) -> None:
         self.pid = pid
         self.started = started
         self.parent = 0
+        self.comm = ""
         self.name: str | None = None
+        self.network: int | None = None
         self.command: str | None = None
         self.ports: frozenset[int] = frozenset()
         self.inner = False
@@ -147,12 +149,15 @@ class ProcessTable:
         stat = self._stat(pid)
         if stat is None:
             return Seen(pid, 0)
-        name, parent, started = stat
+        comm, parent, started = stat
         seen = self._kept.get(pid)
         if seen is None or seen.started != started:
             seen = Seen(pid, started)
-        seen.name, seen.parent = clean(name, 64) or None, parent
+        seen.parent = parent
+        if seen.comm != comm:
+            seen.comm, seen.name = comm, clean(comm, 64) or None
         if not seen.known or seen.looks < EARLY_LOOKS or seen.looks % REREAD_LOOKS == 0:
+            seen.network = None
             self._read_cgroup(seen)
             self._read_command(seen)
             again = self._stat(pid)

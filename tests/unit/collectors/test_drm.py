@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.collectors.base import gpus_from
-from citadel_k8s.collectors.drm import LIST_CARDS, READ_CARD, DrmSource
+from citadel_k8s.collectors.drm import LIST_CARDS, LIST_PROCESSES, READ_CARD, DrmSource
 from citadel_k8s.collectors.drmcards import parse_level, parse_ras
 from citadel_k8s.collectors.lines import WHOLE_GPU
-from citadel_k8s.models.readings import EccErrors, Gpu, Pcie
+from citadel_k8s.models.readings import EccErrors, Gpu, GpuProcess, Pcie
 from tests.unit.collectors import trees
 
 
@@ -205,7 +205,7 @@ def test_each_card_is_announced(tmp_path: Path):
     trees.amd_card(tmp_path, 0)
     calls: list[tuple[int | None, str]] = []
     DrmSource(str(tmp_path)).collect(lambda gpu, call: calls.append((gpu, call)), {}, {})
-    assert calls == [(None, LIST_CARDS), (0, READ_CARD)]
+    assert calls == [(None, LIST_CARDS), (0, READ_CARD), (None, LIST_PROCESSES)]
 
 
 def test_a_card_that_sleeps_is_not_woken(tmp_path: Path):
@@ -268,6 +268,37 @@ def test_hundreds_of_cards_are_bounded(tmp_path: Path):
 def test_levels_and_counts_are_parsed_as_written():
     assert parse_level("S: 19Mhz *\n0: 132Mhz\n") == 19_000_000
     assert parse_ras("ue: 3 ce: 4 de: 5") == (3, 4)
+
+
+def test_the_compute_processes_of_amd_are_told_by_card(tmp_path: Path):
+    trees.amd_card(tmp_path, 0, slot="0000:03:00.0")
+    trees.amd_card(tmp_path, 1, slot="0001:c3:00.0", above=["0001:c0:01.1"])
+    trees.amd_card(tmp_path, 2, slot="0001:d3:00.0", above=["0001:d0:01.1"])
+    trees.intel_card(tmp_path, 3)
+    trees.kfd_node(tmp_path, 0, 0)
+    for node, (gpu, slot) in enumerate(
+        [(7, "0000:03:00"), (8, "0001:c3:00"), (9, "0001:c3:00")], 1
+    ):
+        trees.kfd_node(tmp_path, node, gpu, slot)
+    trees.kfd_process(tmp_path, 4242, {7: 0, 8: 100, 9: 50})
+    trees.kfd_process(tmp_path, 4343, {7: 0})
+    trees.write(tmp_path / "sys/class/kfd/kfd/proc/self/vram_7", "5\n")
+    trees.write(tmp_path / "sys/class/kfd/kfd/proc/99/vram_7", "garbage\n")
+    first, intel, second, third = read(tmp_path)
+    assert first.processes == ()
+    assert second.processes == (GpuProcess(4242, "compute", memory_used_bytes=150),)
+    assert (intel.processes, third.processes) == (None, None)
+
+
+def test_processes_that_hung_or_cannot_be_listed_are_unknown(tmp_path: Path):
+    trees.amd_card(tmp_path, 0)
+    assert read(tmp_path)[0].processes is None
+    trees.kfd_node(tmp_path, 1, 7, "0000:03:00")
+    trees.kfd_process(tmp_path, 4242, {7: 5})
+    assert read(tmp_path)[0].processes is not None
+    assert read(tmp_path, {(None, LIST_PROCESSES): "hung"})[0].processes is None
+    trees.write(tmp_path / "sys/class/kfd/kfd/topology/nodes/1/properties", "location_id x")
+    assert read(tmp_path)[0].processes is None
 
 
 def test_this_machines_cards_can_be_read_or_are_known_to_be_none():

@@ -249,6 +249,21 @@ def amd_card(
     return _card(root, number, [*above, slot], own | dict(files or {}))
 
 
+def kfd_node(root: Path, number: int, gpu_id: int, slot: str = "") -> None:
+    """Write a node of AMD's compute driver: a GPU at a place of the bus, or with 0 a CPU."""
+    domain, bus, device = (int(part, 16) for part in (slot or "0:0:0").partition(".")[0].split(":"))
+    folder = root / f"sys/class/kfd/kfd/topology/nodes/{number}"
+    write(folder / "gpu_id", f"{gpu_id}\n")
+    location = bus << 8 | device << 3
+    write(folder / "properties", f"simd_count 304\nlocation_id {location}\ndomain {domain}\n")
+
+
+def kfd_process(root: Path, pid: int, memory: Mapping[int, int]) -> None:
+    """Write a process on AMD's GPUs: its bytes by the numbers of `kfd_node`."""
+    for gpu_id, used in memory.items():
+        write(root / f"sys/class/kfd/kfd/proc/{pid}/vram_{gpu_id}", f"{used}\n")
+
+
 def intel_card(
     root: Path,
     number: int,
