@@ -34,7 +34,7 @@ PODS_MAX: Final = 1024
 """Pods of a node, ended ones included: four times what large clusters allow."""
 
 PROCESSES_MAX: Final = 4096
-"""Processes that are looked at: 16 GPUs full of them."""
+"""Processes, and listening ports, that are looked at: 16 GPUs full of them."""
 
 CONTAINERS_MAX: Final = 1024
 """Containers of a node, at four in each pod of the default limit."""
@@ -70,10 +70,13 @@ def pods(outcome: Outcome[Pods]) -> Outcome[Pods]:
 
 
 def processes(outcome: Outcome[Processes]) -> Outcome[Processes]:
-    """Give the answer with as many processes as are taken."""
-    if not isinstance(outcome, Reading) or len(outcome.value.processes) <= PROCESSES_MAX:
+    """Give the answer with as many processes and listeners as are taken."""
+    if not isinstance(outcome, Reading):
         return outcome
-    return Reading(replace(outcome.value, processes=outcome.value.processes[:PROCESSES_MAX]))
+    found, ports = outcome.value.processes, outcome.value.listeners
+    if max(len(found), len(ports)) <= PROCESSES_MAX:
+        return outcome
+    return Reading(Processes(found[:PROCESSES_MAX], ports[:PROCESSES_MAX]))
 
 
 def containers(

@@ -18,7 +18,7 @@ from citadel_k8s.models.readings import (
 )
 from tests.unit.domain.richnode import HOST, OLLAMA, SPEAKER, gpu, moment, rich
 
-LONG = "é" * 10_000 + "\x00\ud800"
+LONG = "é" * 2000 + "\x00\ud800"
 
 
 def message(snapshot: Snapshot):
@@ -153,7 +153,7 @@ def test_no_text_of_any_source_makes_a_message_large(field: str):
 
 
 def test_everything_at_once_is_bounded():
-    snapshot = models(500, 500, containers(5000, processes(5000)))
+    snapshot = models(150, 100, containers(2000, processes(2000)))
     snapshot = snapshot.learn_pods(Reading(Pods()), at=1000, duration=0)
     snapshot = snapshot.learn_processes(Reading(Processes()), at=1000, duration=0)
     assert message(snapshot).status.truncated

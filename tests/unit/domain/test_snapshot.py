@@ -1,10 +1,25 @@
 """What is known grows and ages by rules; `test_report` shows what a reader sees of it."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_k8s.domain.snapshot import Change, Known, Snapshot, fingerprint, gpus_now
-from citadel_k8s.models.readings import Absent, Failed, Gpu, Gpus, Host, Outcome, Reading
+from citadel_k8s.domain.known import Known
+from citadel_k8s.domain.snapshot import Change, Snapshot, fingerprint, gpus_now
+from citadel_k8s.models.readings import (
+    Absent,
+    Failed,
+    Gpu,
+    GpuEvent,
+    Gpus,
+    Host,
+    Outcome,
+    Pods,
+    Processes,
+    Reading,
+)
+from tests.unit.domain.richnode import GPUS, PODS, PROCESSES, rich
 
 INDEXES = st.integers(0, 3)
 GPU = st.builds(
@@ -79,3 +94,128 @@ def test_the_age_is_that_of_the_last_reading_and_none_before_the_first():
     known = known.learn(Failed("x", "y"), at=20, duration=1)
     assert known.age(25) == 15
     assert known.age(5) == 0
+
+
+def xid(number: int, snapshot: Snapshot, at: float, index: int = 0) -> Snapshot:
+    return snapshot.learn_event(GpuEvent("xid", index, None, number), at=at, date=5000.0 + at)
+
+
+def health(snapshot: Snapshot, now: float = 0.0) -> dict[int, str]:
+    return {gpu.index: gpu.health for gpu in gpus_now(snapshot, now)}
+
+
+def change(before: Snapshot, after: Snapshot) -> Change:
+    return fingerprint(before).change_to(fingerprint(after))
+
+
+def again(snapshot: Snapshot, at: float, **more: object) -> Snapshot:
+    gpus = tuple(replace(one, **more) for one in GPUS.gpus)
+    return snapshot.learn_gpus(Reading(Gpus("575", gpus)), at=at, duration=0)
+
+
+def test_an_error_is_told_at_once_whoever_caused_it_and_marks_only_by_its_rule():
+    before = rich()
+    application, fatal = xid(31, before, 1001), xid(79, before, 1001, index=1)
+    assert change(before, application) is Change.HARD
+    assert change(before, fatal) is Change.HARD
+    assert health(application) == {0: "ok", 1: "ok"}
+    assert health(fatal) == {0: "ok", 1: "failed"}
+    assert change(fatal, xid(79, fatal, 1002, index=1)) is Change.HARD
+
+
+def test_an_applications_error_that_is_over_is_no_news():
+    told = xid(31, rich(), 1001)
+    assert gpus_now(told, 1001)[0].verdicts
+    over = again(told, 1100)
+    assert not gpus_now(over, 1100)[0].verdicts
+    assert change(told, over) is Change.NONE
+
+
+def test_an_error_that_fails_the_gpu_stands_until_the_gpu_was_reset():
+    told = xid(79, rich(), 1001)
+    assert health(again(told, 1e5)) == {0: "failed", 1: "ok"}
+    assert health(again(told, 1e5, energy_joules=0.0)) == {0: "ok", 1: "ok"}
+    assert gpus_now(again(told, 1e5, energy_joules=0.0), 0)[0].xids == gpus_now(told, 0)[0].xids
+
+
+def test_an_error_that_is_over_by_itself_ends_even_while_the_driver_is_silent():
+    told = xid(119, rich(), 1001)
+    assert health(told)[0] == "failed"
+    hung = told.learn_gpus(Failed("Unresponsive", "x"), at=1062, duration=3)
+    assert health(hung) == {0: "unknown", 1: "unknown"}
+
+
+def test_a_gpu_that_fell_off_the_bus_is_failed_though_the_driver_hangs():
+    hung = xid(79, rich(), 1001).learn_gpus(Failed("Unresponsive", "x"), at=1005, duration=3)
+    assert health(hung) == {0: "failed", 1: "unknown"}
+
+
+def test_an_event_without_a_uuid_is_the_gpus_of_its_index():
+    assert [one.xid for one in gpus_now(xid(79, rich(), 1001, index=1), 0)[1].xids] == [79]
+
+
+def test_measures_that_move_are_no_news():
+    before = rich()
+    moved = again(
+        before,
+        1010,
+        utilization_ratio=0.1,
+        memory_used_bytes=1,
+        temperature_celsius=40,
+        power_watts=60.0,
+        processes=(),
+        throttle_reasons=("gpu-idle",),
+    )
+    assert change(before, moved) is Change.NONE
+
+
+def test_a_symptom_that_flaps_is_told_once():
+    snapshot, news = rich(), 0
+    for at in range(1010, 1310, 10):
+        hot = 95 if at % 20 else 60
+        after = again(snapshot, at, temperature_celsius=hot)
+        news += change(snapshot, after) is not Change.NONE
+        snapshot = after
+    assert news == 1
+
+
+def test_a_storm_of_one_error_is_not_a_storm_of_news():
+    snapshot, news = rich(), 0
+    for at in range(1000, 2000):
+        after = xid(31, snapshot, at)
+        news += change(snapshot, after) is not Change.NONE
+        snapshot = after
+    assert news < 30
+    assert gpus_now(snapshot, 2000)[0].xids[-1].count == 1000
+
+
+def test_pods_and_processes_wait_for_the_grid():
+    before = rich()
+    after = before.learn_pods(Reading(Pods()), at=1010, duration=0)
+    after = after.learn_processes(Reading(Processes()), at=1010, duration=0)
+    assert after.holders != before.holders
+    assert change(before, after) is Change.NONE
+
+
+def test_holders_are_forgotten_when_the_kubelet_is_silent_for_three_intervals():
+    silent = rich().learn_pods(Failed("Refused", "x"), at=1010, duration=0)
+    assert silent.holders[0][0].pod == "vllm-0"
+    assert again(silent, 1090).holders[0][0].how == "exclusive"
+    late = again(silent, 1091).holders
+    assert [holder.how for holder in late.get(0, ())] != ["exclusive"]
+
+
+def test_an_answer_like_the_last_is_not_worked_out_again():
+    before = rich()
+    same = before.learn_pods(Reading(PODS), at=1010, duration=0)
+    assert same.attribution is before.attribution
+    assert same.pods.good_at == 1010
+    assert before.learn_processes(Reading(PROCESSES), at=1010, duration=0).attribution is (
+        before.attribution
+    )
+
+
+def test_services_are_told_with_their_gpus():
+    services = {one.name: one for one in rich().services or ()}
+    assert (services["vllm"].gpus, services["vllm"].pod) == ((0,), "vllm-0")
+    assert Snapshot().services is None
