@@ -5,6 +5,6 @@ may answer. An engine that cannot be read has unknown models, which is not the s
 """
 
 from citadel_k8s.collectors.engines.collector import EngineCollector
-from citadel_k8s.collectors.engines.targets import DEFAULT_PORTS, KNOWN_PORTS
+from citadel_k8s.collectors.engines.commands import DEFAULT_PORTS, KNOWN_PORTS
 
 __all__ = ["DEFAULT_PORTS", "KNOWN_PORTS", "EngineCollector"]

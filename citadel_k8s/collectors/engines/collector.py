@@ -11,10 +11,11 @@ from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.collectors.engines import checks, doors
 from citadel_k8s.collectors.engines.asking import Facts, Memory, ask
 from citadel_k8s.collectors.engines.canary import BREATH, Aviary, Cage
+from citadel_k8s.collectors.engines.commands import DEFAULT_PORTS
 from citadel_k8s.collectors.engines.families import FAMILIES
 from citadel_k8s.collectors.engines.identify import FIRST_PAUSE, LONGEST_PAUSE, identify
 from citadel_k8s.collectors.engines.names import Names
-from citadel_k8s.collectors.engines.targets import DEFAULT_PORTS, Target, find_targets
+from citadel_k8s.collectors.engines.targets import Target, find_targets
 from citadel_k8s.collectors.engines.telling import engine_of, missing, without_twins
 from citadel_k8s.collectors.probe import LARGE_BODIES, Getter, ProbeError
 from citadel_k8s.config import Canary, EngineEndpoint

@@ -3,78 +3,28 @@
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, get_args
 
 from yarl import URL
 
 from citadel_k8s.collectors.engines.checks import DATABASE_PORTS
+from citadel_k8s.collectors.engines.commands import (
+    DEFAULT_PORTS,
+    USUAL_PORT,
+    is_own_port,
+    is_stranger,
+    kind_of,
+)
 from citadel_k8s.collectors.lines import clean
 from citadel_k8s.config import EngineEndpoint, EngineKind
 from citadel_k8s.models.readings import Listener, Pod
 
-DEFAULT_PORTS: Final = (
-    ("vllm", 8000),
-    ("vllm", 8201),
-    ("llamacpp", 8200),
-    ("ollama", 11434),
-    ("sglang", 30000),
-    ("lmdeploy", 23333),
-    ("infinity", 7997),
-    ("tei", 8102),
-)
-"""Where engines listen when nobody said otherwise; the ports from 8000 to 8201 with two zeros or
-a one in the middle are the Go client's."""
-
-KNOWN_PORTS: Final = (
-    *(port for _, port in DEFAULT_PORTS),
-    *(80, 3000, 5000, 8001, 8002, 8003, 8080, 8081, 8888, 9000),
-    *DATABASE_PORTS.values(),
-)
-"""Ports on which it is worth knowing who listens: the usual ones of all families, in containers
-too."""
-
 ANNOTATION: Final = "fabric.aceteam.ai/"
 """Start of the annotations and labels of a pod that names its engine: engine, port, name."""
 
-_PORTS: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        **dict(reversed(DEFAULT_PORTS)),
-        **DATABASE_PORTS,
-        "tgi": 3000,
-        "tei": 3000,
-        "triton": 8000,
-        "llamacpp": 8080,
-        "transformers": 8000,
-        "openai": 8000,
-    }
-)
-"""Where a command listens that names no port."""
-
-_COMMANDS: Final = tuple(
-    (kind, re.compile(pattern))
-    for kind, pattern in (
-        (None, r"\bollama\s+runner\b|VLLM::(?!API)|sglang::|multiprocessing\.\w+_tracker"),
-        ("ollama", r"(?:^|/)ollama\s+serve\b"),
-        ("openai", r"\bvllm_nvext\.entrypoints\b|\btrtllm-serve\b"),
-        ("vllm", r"\bvllm\s+serve\b|\bvllm\.entrypoints\.openai\.api_server\b|VLLM::API"),
-        ("sglang", r"\bsglang\.launch_server\b|\bsglang\s+serve\b"),
-        ("llamacpp", r"(?:^|/)llama-server\b"),
-        ("openai", r"\bllama_cpp\.server\b"),
-        ("tgi", r"\btext-generation-(?:launcher|router)\b"),
-        ("tei", r"\btext-embeddings-router\b"),
-        ("triton", r"(?:^|/)tritonserver\b"),
-        ("lmdeploy", r"\blmdeploy\s+serve\s+api_server\b"),
-        ("infinity", r"\binfinity_emb\b"),
-        ("transformers", r"\btransformers(?:-cli)?\s+serve\b"),
-        ("postgres", r"^(?:\S*/)?(?:postgres|postmaster)\b(?!:)"),
-        ("redis", r"^(?:\S*/)?(?:redis-server|valkey-server)\b"),
-    )
-)
-_PORT_OPTION: Final = re.compile(r"--?(?:server-|http-)?p(?:ort)?[ =](\d{1,5})\b")
 _KINDS: Final[frozenset[str]] = frozenset(get_args(EngineKind))
 
 
@@ -82,9 +32,9 @@ _KINDS: Final[frozenset[str]] = frozenset(get_args(EngineKind))
 class Target:
     """One endpoint to ask.
 
-    ``kind`` is None where that is to be found out. ``sure`` says by how much a find has to prove
-    itself: a process' own command line has said what it is, a default port nothing. ``key`` is
-    the same from one collection to the next.
+    ``kind`` is None where that is to be found out. ``sure``: a process' own command line says
+    what it is, so that it need not prove it. ``kept``: somebody said that it belongs here, so
+    that it is told also when it is down. ``key`` is the same from one collection to the next.
     """
 
     key: tuple[str, str]
@@ -102,6 +52,11 @@ class Target:
     pod_uid: str | None = None
     container_id: str | None = None
     pod: Pod | None = None
+
+    @property
+    def weight(self) -> tuple[bool, bool, bool]:
+        """How plainly it was said that this is here."""
+        return self.configured, self.kept, self.sure
 
 
 def find_targets(
@@ -131,23 +86,21 @@ def find_targets(
     found = [_configured(e) for e in endpoints]
     found += (t for pod in pods if (t := _annotated(pod)) is not None)
     listening = [t for t in (_listening(x, listeners, databases=databases) for x in listeners) if t]
-    # Those whose command says what they are come before those that have to be asked.
-    found += sorted(listening, key=lambda t: t.kind is None)
+    found += listening
     found += _by_default(ports)
-    known: dict[tuple[str, int], int] = {}
-    targets: list[Target] = []
-    for target in found:
-        where = places.of(target)
-        same = next((known[place] for place in where if place in known), None)
-        if same is None:
-            known.update(dict.fromkeys(where, len(targets)))
-            targets.append(places.named(target))
-        elif not (target.configured and targets[same].configured):
-            targets[same] = _merged(targets[same], target, places)
-            known.update(dict.fromkeys(where, same))
-        else:  # two ways to ask the same port, both wanted
-            targets.append(target)
-    return tuple(targets)
+    groups: list[tuple[int, Target, set[tuple[str, int]]]] = []
+    for number, one in enumerate(found):
+        order, target, where = number, one, places.of(one)
+        for group in [g for g in groups if g[2] & where]:
+            if group[1].configured and target.configured:
+                continue  # two ways to ask the same port, both wanted
+            groups.remove(group)
+            order = min(order, group[0])
+            target, where = _merged(group[1], target), where | group[2]
+        groups.append((order, places.named(target), where))
+    # What is configured comes first; of the finds those whose command says what they are.
+    groups.sort(key=lambda g: (not g[1].configured, g[1].kind is None, g[0]))
+    return tuple(target for _, target, _ in groups)
 
 
 class _Places:
@@ -175,16 +128,16 @@ class _Places:
         return target if pod is None else replace(target, pod=pod, pod_uid=pod.uid)
 
 
-def _merged(first: Target, second: Target, places: _Places) -> Target:
-    """Give the first, with what the second knows of the process behind it."""
-    merged = replace(
+def _merged(one: Target, other: Target) -> Target:
+    """Give the one that was said more plainly, with what the other knows of the process."""
+    first, second = (one, other) if one.weight >= other.weight else (other, one)
+    return replace(
         with_process_of(first, second),
         kind=first.kind or second.kind,
         sure=first.sure or (second.sure and first.kind in {None, second.kind}),
         hints=first.hints + second.hints,
         command=first.command or second.command,
     )
-    return places.named(merged)
 
 
 def with_process_of(target: Target, other: Target) -> Target:
@@ -196,13 +149,6 @@ def with_process_of(target: Target, other: Target) -> Target:
         container_id=target.container_id or other.container_id,
         pod=target.pod or other.pod,
     )
-
-
-def kind_of(command: str | None) -> str | None:
-    """Give the family that a command line starts; None if it is none, or a part of one."""
-    if command is None:
-        return None
-    return next((kind for kind, pattern in _COMMANDS if pattern.search(command)), None)
 
 
 def _configured(endpoint: EngineEndpoint) -> Target:
@@ -231,7 +177,7 @@ def _annotated(pod: Pod) -> Target | None:
     kind, port = said.get("engine"), said.get("port", "")
     if kind is None or kind not in _KINDS or pod.ip is None or not _is_askable(pod.ip):
         return None
-    number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else _PORTS.get(kind, 0)
+    number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else USUAL_PORT.get(kind, 0)
     if not 0 < number < 65536:  # noqa: PLR2004
         return None
     url = _url(pod.ip, number, kind)
@@ -241,11 +187,11 @@ def _annotated(pod: Pod) -> Target | None:
 
 def _listening(listener: Listener, others: Iterable[Listener], *, databases: bool) -> Target | None:
     kind = kind_of(listener.command)
-    if kind is None and not (_unnamed(listener) and listener.port in _HTTP_PORTS):
+    if kind is None and not is_stranger(listener):
         return None
     if kind in DATABASE_PORTS and not databases:
         return None
-    if not _is_askable(listener.address) or (kind and not _own_port(kind, listener, others)):
+    if not _is_askable(listener.address) or (kind and not is_own_port(kind, listener, others)):
         return None
     url = _url(listener.address, listener.port, kind)
     return Target(
@@ -259,29 +205,6 @@ def _listening(listener: Listener, others: Iterable[Listener], *, databases: boo
         pod_uid=listener.pod_uid,
         container_id=listener.container_id,
     )
-
-
-_HTTP_PORTS: Final = frozenset(KNOWN_PORTS) - frozenset(DATABASE_PORTS.values())
-
-
-def _unnamed(listener: Listener) -> bool:
-    """Whether nothing speaks against asking: a part of an engine is not to be disturbed."""
-    command = listener.command
-    return command is None or not any(pattern.search(command) for _, pattern in _COMMANDS)
-
-
-def _own_port(kind: str, listener: Listener, others: Iterable[Listener]) -> bool:
-    """Whether this is the port at which the process is asked.
-
-    An engine of several processes listens on ports for its own use too, and a stranger's request
-    on one of those may be the end of it.
-    """
-    option = _PORT_OPTION.search(listener.command or "")
-    if option is not None:
-        return int(option[1]) == listener.port
-    if listener.port == _PORTS.get(kind):
-        return True
-    return all(o.pid != listener.pid or o.port == listener.port for o in others)
 
 
 def _by_default(ports: Sequence[tuple[str, int]]) -> list[Target]:
