@@ -14,9 +14,10 @@ from citadel_k8s.domain.configmessage import (
     REASON_MAX,
     ConfigEntry,
     Identity,
+    Opened,
     Skip,
+    open_entry,
     read_entry,
-    why_not_ours,
 )
 from citadel_k8s.domain.deadletter import dead_letter
 from citadel_k8s.domain.facts import clip
@@ -126,9 +127,14 @@ class QueueFollower:
     async def _handle(self, entry: ConfigEntry) -> bool:
         """Apply, bury or pass over an entry; say whether it was for this node."""
         try:
-            if self._passes_over(entry):
-                return False
-            await self._take(entry)
+            opened = self._opened(entry)
+            if isinstance(opened, Skip):
+                self._ledger.counts[opened.value] += 1
+                if opened is not Skip.OTHER_NODE:
+                    self._strays.failed(entry=entry.id, why=opened.value)
+            elif opened is not None:
+                await self._take(entry, opened)
+                return True
         except (StreamError, PublishError):
             raise
         except Exception:
@@ -136,35 +142,30 @@ class QueueFollower:
                 raise
             self._ledger.counts["lost"] += 1
             log.exception("config_entry_given_up", entry=entry.id)
-        return True
+        return False
 
-    def _passes_over(self, entry: ConfigEntry) -> bool:
-        counts = self._ledger.counts
+    def _opened(self, entry: ConfigEntry) -> Opened | WireError | Skip | None:
+        """Open an entry; None where there is nothing left to do with it."""
         if not entry.fields:
-            counts["lost"] += 1
+            self._ledger.counts["lost"] += 1
             log.warning("config_entry_trimmed", entry=entry.id)
-            return True
+            return None
         if self._ledger.has_applied(entry.id):
-            counts["known"] += 1
-            return True
+            self._ledger.counts["known"] += 1
+            return None
         try:
-            why = why_not_ours(entry, self._identity)
-        except WireError:
-            return False
-        if why is None:
-            return False
-        counts[why.value] += 1
-        if why is not Skip.OTHER_NODE:
-            self._strays.failed(entry=entry.id, why=why.value)
-        return True
+            return open_entry(entry, self._identity)
+        except WireError as error:
+            return error
 
-    async def _take(self, entry: ConfigEntry) -> None:
+    async def _take(self, entry: ConfigEntry, opened: Opened | WireError) -> None:
         if entry.attempts > ATTEMPTS_MAX:
             await self._bury(entry, f"TriedTooOften: {ATTEMPTS_MAX} attempts failed")
             return
         try:
-            change = read_entry(entry, check_engine)
-            await self._ledger.apply_entry(change, entry.id)
+            if isinstance(opened, WireError):
+                raise opened
+            await self._ledger.apply_entry(read_entry(opened, check_engine), entry.id)
         except WireError as error:
             await self._bury(entry, str(error))
 

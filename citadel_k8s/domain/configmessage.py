@@ -51,6 +51,15 @@ class ConfigEntry:
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An entry that is for this node, parsed: what surrounds the configuration, and itself."""
+
+    outer: Mapping[str, Any]
+    config: Mapping[str, Any]
+    revision: str | None = None
+
+
 class Skip(Enum):
     """Why an entry is passed over."""
 
@@ -59,8 +68,8 @@ class Skip(Enum):
     OTHER_TYPE = "other-type"
 
 
-def why_not_ours(entry: ConfigEntry, identity: Identity) -> Skip | None:
-    """Say why an entry is to be passed over; None if it is for this node.
+def open_entry(entry: ConfigEntry, identity: Identity) -> Opened | Skip:
+    """Open an entry if it is for this node; else say why it is to be passed over.
 
     An entry that names other nodes, or none, is passed over before anything in it can be wrong.
 
@@ -84,18 +93,29 @@ def why_not_ours(entry: ConfigEntry, identity: Identity) -> Skip | None:
     inside = [target for document in documents for target in _targets(document)]
     if not outside and not inside:
         return Skip.NO_TARGET
-    return None if _may_be_for(identity, inside) else Skip.OTHER_NODE
+    if not _may_be_for(identity, inside):
+        return Skip.OTHER_NODE
+    revision = entry.fields.get("revision")
+    return Opened(documents[0], documents[-1], None if revision is None else _plain(revision))
 
 
-def read_entry(entry: ConfigEntry, check_engine: CheckEngine) -> Change:
-    """Read what an entry that is for this node asks for.
+def read_entry(opened: Opened, check_engine: CheckEngine) -> Change:
+    """Read what an entry asks for.
 
     Raises
     ------
     WireError
-        As `why_not_ours`, or as `citadel_k8s.domain.nodeconfig.check`.
+        As `citadel_k8s.domain.nodeconfig.check`.
     """
-    return _change(_documents(entry.fields), entry.fields, check_engine)
+    change = check(opened.config, check_engine)
+    revision = change.revision or revision_of(opened.outer.get("revision"), "revision")
+    dated = opened.outer.get("updatedAt")
+    updated_at = change.updated_at or (clip(dated) if isinstance(dated, str) and dated else None)
+    return replace(
+        change,
+        revision=revision or revision_of(opened.revision, "revision"),
+        updated_at=updated_at,
+    )
 
 
 def read_hint(data: bytes, identity: Identity, check_engine: CheckEngine) -> Change:
@@ -119,7 +139,7 @@ def read_hint(data: bytes, identity: Identity, check_engine: CheckEngine) -> Cha
     inner = cast("dict[str, Any]", config)
     if not _may_be_for(identity, _targets(inner)):
         raise WireError("OtherNode", "config.nodeId", "is not this node")
-    return _change([document, inner], {}, check_engine)
+    return read_entry(Opened(document, inner), check_engine)
 
 
 _TARGET_KEYS: Final = ("nodeId", "target", "target_node")
@@ -174,19 +194,6 @@ def _parsed(data: bytes, field: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise WireError("BadField", field, "an object is needed")
     return cast("dict[str, Any]", document)
-
-
-def _change(
-    documents: list[dict[str, Any]], fields: Mapping[str, bytes], check_engine: CheckEngine
-) -> Change:
-    change = check(documents[-1], check_engine)
-    outer = documents[0]
-    revision = change.revision or revision_of(outer.get("revision"), "revision")
-    if revision is None and "revision" in fields:
-        revision = revision_of(_plain(fields["revision"]), "revision")
-    dated = outer.get("updatedAt")
-    updated_at = change.updated_at or (clip(dated) if isinstance(dated, str) and dated else None)
-    return replace(change, revision=revision, updated_at=updated_at)
 
 
 def _oversized(size: int) -> WireError:

@@ -6,7 +6,6 @@ from typing import Any, Final, cast
 
 import pydantic_core
 
-from citadel_k8s.constants import MAX_ENTRY_BYTES
 from citadel_k8s.domain.configmessage import REASON_MAX, ConfigEntry
 from citadel_k8s.domain.facts import clip
 
@@ -45,13 +44,14 @@ def dead_letter(
 
 def _without_secrets(data: bytes) -> str:
     """Give a message fit to be kept: no secrets, not long."""
-    if len(data) <= MAX_ENTRY_BYTES:
+    if len(data) > LETTER_PAYLOAD_MAX:
+        # It would be cut, and so no JSON any more; a large one is dear to parse.
+        data = _unparsed(data)
+    else:
         try:
             data = json.dumps(_hidden(pydantic_core.from_json(data))).encode()
         except ValueError:
             data = _unparsed(data)
-    else:
-        data = _unparsed(data)
     return data[:LETTER_PAYLOAD_MAX].decode(errors="ignore")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from citadel_k8s.agent import configqueue
 from citadel_k8s.agent.nodesettings import NodeConfig
-from citadel_k8s.domain.configmessage import ConfigEntry
+from citadel_k8s.domain.configmessage import ConfigEntry, Opened
 from citadel_k8s.errors import PublishError, StreamError
 from citadel_k8s.stores.entries import EntryId
 from tests.aio.configsources import Channel, Queue, configuration, running
@@ -95,11 +95,11 @@ async def test_an_entry_that_fails_three_times_is_buried_and_the_next_one_comes(
     tried: list[float] = []
     read = configqueue.read_entry
 
-    def fails(entry: ConfigEntry, check: Any) -> Any:
-        if entry.id == "1-0":
+    def fails(opened: Opened, check: Any) -> Any:
+        if opened.config["deviceName"] == "poison":
             tried.append(asyncio.get_running_loop().time())
             raise RuntimeError("a defect")
-        return read(entry, check)
+        return read(opened, check)
 
     monkeypatch.setattr(configqueue, "read_entry", fails)
     config = configuration(queue)
@@ -116,14 +116,14 @@ async def test_an_entry_on_which_even_the_first_look_fails_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     queue = Queue()
-    look = configqueue.why_not_ours
+    look = configqueue.open_entry
 
     def fails(entry: ConfigEntry, identity: Any) -> Any:
         if entry.id == "1-0":
             raise RuntimeError("a defect")
         return look(entry, identity)
 
-    monkeypatch.setattr(configqueue, "why_not_ours", fails)
+    monkeypatch.setattr(configqueue, "open_entry", fails)
     config = configuration(queue)
     queue.put({"deviceName": "poison"})
     queue.put({"deviceName": "good"})

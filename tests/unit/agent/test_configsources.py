@@ -1,10 +1,18 @@
+import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import pytest
 
 from citadel_k8s.agent.configsources import PROXY_BLOCK_MS, ConfigQueue, ProxyConfigQueue
+from citadel_k8s.agent.configuration import Configuration
+from citadel_k8s.agent.state import State
+from citadel_k8s.config import AgentSettings
 from citadel_k8s.errors import PublishError
+from citadel_k8s.publishers.proxy import ProxyClient
+from citadel_k8s.publishers.token import token_value
+from citadel_k8s.publishers.transport import Transport
+from tests.proxy import TOKEN, running
 
 
 class Job(NamedTuple):
@@ -68,3 +76,27 @@ async def test_what_was_not_acknowledged_is_given_again_before_anything_new() ->
     proxy.down = False
     await queue.acknowledge("1-0")
     assert [(e.id, e.attempts) for e in await queue.consume()] == [("2-0", 1)]
+
+
+async def test_a_node_without_redis_is_configured_through_the_proxy() -> None:
+    kind = {"type": "APPLY_DEVICE_CONFIG", "nodeId": "gpu-1"}
+    async with running() as proxy:
+        proxy.jobs = [
+            {"id": "1-0", "data": kind | {"nodeId": "gpu-2", "payload": "{}"}},
+            {"id": "2-0", "data": kind | {"payload": '{"services": 7}'}},
+            {"id": "3-0", "data": kind | {"payload": '{"config": {"deviceName": "far"}}'}},
+        ]
+        client = ProxyClient(Transport(proxy.base, token_value(TOKEN)))
+        queue = ProxyConfigQueue(client, "gpu-1")
+        state = State(None, "gpu-1")
+        node = Configuration(AgentSettings(), "gpu-1", queue=queue, channel=None, state=state)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            task = group.create_task(node.run())
+            while len(proxy.acknowledged) < 3:  # noqa: ASYNC110 - the proxy does not tell
+                await asyncio.sleep(0.005)
+            task.cancel()
+        await client.close()
+    assert proxy.acknowledged == ["1-0", "2-0", "3-0"]
+    assert node.current.display_name == "far"
+    (letter,) = proxy.streams["dlq:v1:config"]
+    assert letter["reason"].startswith("BadField at config.services")

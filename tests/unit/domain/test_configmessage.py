@@ -1,17 +1,23 @@
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from citadel_k8s.constants import MAX_ENTRY_BYTES
 from citadel_k8s.domain.configmessage import (
     ConfigEntry,
     Identity,
+    Opened,
     Skip,
+    open_entry,
     read_entry,
     read_hint,
-    why_not_ours,
 )
+from citadel_k8s.domain.deadletter import dead_letter
+from citadel_k8s.domain.nodeconfig import Change
 from citadel_k8s.errors import WireError
 
 US = Identity("gpu-1", "758")
@@ -27,6 +33,12 @@ def entry(payload: Any = None, **fields: Any) -> ConfigEntry:
 
 def as_it_is(document: Any) -> Any:
     return document
+
+
+def changed(message: ConfigEntry) -> Change:
+    opened = open_entry(message, US)
+    assert isinstance(opened, Opened)
+    return read_entry(opened, as_it_is)
 
 
 CONFIG = {"deviceName": "a"}
@@ -64,7 +76,8 @@ CONFIG = {"deviceName": "a"}
 def test_an_entry_is_for_this_node_if_it_says_so_and_nothing_else(
     message: ConfigEntry, why: Skip | None
 ) -> None:
-    assert why_not_ours(message, US) is why
+    opened = open_entry(message, US)
+    assert isinstance(opened, Opened) if why is None else opened is why
 
 
 def test_a_node_that_does_not_know_itself_takes_nothing() -> None:
@@ -74,7 +87,7 @@ def test_a_node_that_does_not_know_itself_takes_nothing() -> None:
         entry({"config": CONFIG}, target_node="758"),
         entry({"config": CONFIG, "target_node": "None"}),
     ):
-        assert why_not_ours(message, Identity("")) in {Skip.OTHER_NODE, Skip.NO_TARGET}
+        assert open_entry(message, Identity("")) in {Skip.OTHER_NODE, Skip.NO_TARGET}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +111,7 @@ def test_an_entry_for_this_node_that_cannot_be_read_is_told(
     message: ConfigEntry, told: str
 ) -> None:
     with pytest.raises(WireError) as caught:
-        why_not_ours(message, US)
+        open_entry(message, US)
     assert str(caught.value).startswith(told)
 
 
@@ -113,24 +126,23 @@ def test_an_entry_for_this_node_that_cannot_be_read_is_told(
     ],
 )
 def test_the_configuration_is_found_in_each_of_the_contracts_places(message: ConfigEntry) -> None:
-    assert why_not_ours(message, US) is None
-    change = read_entry(message, as_it_is)
+    change = changed(message)
     assert dict(change.values) == CONFIG
     assert change.unsupported == ()
 
 
 def test_a_revision_is_taken_from_the_inside_out() -> None:
     inner = {"config": {**CONFIG, "revision": "c"}, "revision": "p", "updatedAt": "d"}
-    change = read_entry(entry(inner, revision="e"), as_it_is)
+    change = changed(entry(inner, revision="e", nodeId="gpu-1"))
     assert (change.revision, change.updated_at) == ("c", "d")
-    assert read_entry(entry({"config": CONFIG, "revision": 7}), as_it_is).revision == "7"
-    assert read_entry(entry({"config": CONFIG}, revision="e"), as_it_is).revision == "e"
-    assert read_entry(entry({"config": CONFIG}), as_it_is).revision is None
+    assert changed(entry({"config": CONFIG, "revision": 7}, nodeId="gpu-1")).revision == "7"
+    assert changed(entry({"config": CONFIG}, revision="e", nodeId="gpu-1")).revision == "e"
+    assert changed(entry({"config": CONFIG}, nodeId="gpu-1")).revision is None
 
 
 def test_a_refused_field_is_told_by_its_place() -> None:
     with pytest.raises(WireError, match=r"BadField at config\.deviceName"):
-        read_entry(entry({"config": {"deviceName": 1}}), as_it_is)
+        changed(entry({"config": {"deviceName": 1}}, nodeId="gpu-1"))
 
 
 HINT = {"type": "config_updated", "nodeId": "gpu-1", "config": CONFIG, "updatedAt": "now"}
@@ -164,3 +176,33 @@ def test_a_hint_that_does_not_fit_is_told(data: bytes, told: str) -> None:
 def test_no_hint_is_for_a_node_without_an_id() -> None:
     with pytest.raises(WireError, match="OtherNode"):
         read_hint(json.dumps(HINT | {"nodeId": ""}).encode(), Identity(""), as_it_is)
+
+
+TEXTS = st.binary(max_size=20) | st.sampled_from(
+    [
+        b"APPLY_DEVICE_CONFIG",
+        b"gpu-1",
+        b'{"config": {"nodeId": "gpu-1"}}',
+        b'{"config": "{}", "target_node": 758}',
+        b'{"nodeId": "gpu-1", "config": [1]}',
+        b"[[[",
+    ]
+)
+KEYS = st.sampled_from(
+    ["type", "nodeId", "target", "target_node", "payload", "config", "revision", "jobId"]
+)
+
+
+@given(st.dictionaries(KEYS, TEXTS))
+def test_nothing_but_a_wire_error_comes_of_any_entry(fields: dict[str, bytes]) -> None:
+    message = ConfigEntry("1-0", {"type": b"APPLY_DEVICE_CONFIG", "nodeId": b"gpu-1"} | fields)
+    named = {message.fields.get(key) for key in ("nodeId", "target")} - {None, b""}
+    with suppress(WireError):
+        opened = open_entry(message, US)
+        if isinstance(opened, Opened):
+            assert named <= {b"gpu-1"}
+            read_entry(opened, as_it_is)
+    letter = dead_letter(message, queue="q", reason="r", moved_at="m", worker_id="w")
+    assert all(value.encode() is not None for value in letter.values())
+    with suppress(WireError):
+        read_hint(fields.get("payload", b""), US, as_it_is)
