@@ -5,8 +5,8 @@ from __future__ import annotations
 import pynvml
 
 from citadel_k8s.collectors.lines import failed, reading
-from citadel_k8s.collectors.nvml_driver import ACCESS_LOST, Driver, answer_for, answer_of
-from citadel_k8s.collectors.nvml_events import WAIT_CALL, Events
+from citadel_k8s.collectors.nvml_driver import ACCESS_LOST, NEEDED, Driver, answer_for, answer_of
+from citadel_k8s.collectors.nvml_events import Events
 from citadel_k8s.collectors.nvml_gpu import IDENTITY, GpuReader
 
 TYPE_CHECKING = False
@@ -60,40 +60,40 @@ class NvmlSource:
         """
         self._number += 1
         self._everything = bool(args.get("everything"))
-        stuck = [why for (gpu, call), why in skip.items() if gpu is None and call != WAIT_CALL]
+        stuck = [why for (gpu, call), why in skip.items() if gpu is None and call in NEEDED]
         if stuck:
             return failed("Unresponsive", stuck[0])
         try:
             return self._collect(announce, skip)
         except pynvml.NVMLError as error:
-            self._stop(announce)
+            self._stop(announce, skip)
             return answer_of(error)
 
     def _collect(self, announce: Announce, skip: Skip) -> Answer:
-        fresh = self._start(announce)
+        fresh = self._start(announce, skip)
         count = self._count(announce)
         if count != len(self._gpus) and not fresh:
             # The GPUs are other ones, and their numbers may be too.
-            self._restart(announce)
+            self._restart(announce, skip)
             count, fresh = self._count(announce), True
         if fresh:
             if not 0 <= count <= GPUS_MAX:
-                self._stop(announce)
+                self._stop(announce, skip)
                 return failed("BadValue", f"the driver counts {count} GPUs")
             self._gpus = [GpuReader(index) for index in range(count)]
         values = self._read(announce, skip, everything=fresh)
         if values and all(gpu["reason"] == "Uninitialized" for gpu in values):
             # Somebody else in this process stopped NVML, or the driver went and came.
-            self._restart(announce)
+            self._restart(announce, skip)
             self._gpus = [GpuReader(index) for index in range(self._count(announce))]
             values = self._read(announce, skip, everything=True)
         reasons = {gpu["reason"] for gpu in values}
         if len(reasons) == 1 and reasons <= _DRIVERS_OWN:
             # The driver went from under a library that runs.
-            self._stop(announce)
+            self._stop(announce, skip)
             return answer_for(reasons.pop(), values[0]["message"])
         self._events.arm(zip(self._gpus, values, strict=True), announce, skip)
-        self._judge(values, announce)
+        self._judge(values, announce, skip)
         self._name(values)
         return reading({"driver": self._driver.version, "cuda": self._driver.cuda, "gpus": values})
 
@@ -101,7 +101,7 @@ class NvmlSource:
         everything |= self._events.happened() or self._everything
         return [gpu.read(self._number, announce, skip, everything=everything) for gpu in self._gpus]
 
-    def _judge(self, values: list[dict[str, Any]], announce: Announce) -> None:
+    def _judge(self, values: list[dict[str, Any]], announce: Announce, skip: Skip) -> None:
         """Stop NVML where only a new start can bring back what is missing."""
         if not values:
             return
@@ -113,7 +113,7 @@ class NvmlSource:
                 gpu["message"] = f"{gpu['message']}: {ACCESS_LOST}"
         waited = self._number - self._started_at >= LOST_RESTART
         if len(refused) == len(values) or len(gone) == len(values) or (gone and waited):
-            self._stop(announce)
+            self._stop(announce, skip)
 
     def _name(self, values: list[dict[str, Any]]) -> None:
         """Name a GPU that is lost as it was called when it was last read."""
@@ -128,18 +128,18 @@ class NvmlSource:
         announce(None, "nvmlDeviceGetCount")
         return pynvml.nvmlDeviceGetCount()
 
-    def _start(self, announce: Announce) -> bool:
+    def _start(self, announce: Announce, skip: Skip) -> bool:
         if self._driver.running:
             return False
-        self._driver.start(announce)
+        self._driver.start(announce, skip)
         self._started_at = self._number
         return True
 
-    def _stop(self, announce: Announce) -> None:
+    def _stop(self, announce: Announce, skip: Skip) -> None:
         self._gpus = []
-        if self._events.disarm(announce):
-            self._driver.stop(announce)
+        if self._events.disarm(announce, skip):
+            self._driver.stop(announce, skip)
 
-    def _restart(self, announce: Announce) -> None:
-        self._stop(announce)
-        self._start(announce)
+    def _restart(self, announce: Announce, skip: Skip) -> None:
+        self._stop(announce, skip)
+        self._start(announce, skip)

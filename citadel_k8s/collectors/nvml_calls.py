@@ -137,7 +137,8 @@ class GpuCalls:
         self, handle: pynvml.c_nvmlDevice_t, fields: Iterable[int]
     ) -> dict[int, int | float]:
         """Give those of some field values that the GPU has, read by one call."""
-        wanted = [field for field in fields if self.supports(field)]
+        # With a scope, or the library makes an exception of each on its way.
+        wanted = [(field, 0) for field in fields if self.supports(field)]
         if not wanted:
             return {}
         name = "nvmlDeviceGetFieldValues"

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from citadel_k8s.collectors.lines import Announce, Answer
+    from citadel_k8s.collectors.lines import Announce, Answer, Skip
 
 DRIVER_ROOTS: Final = (
     "run/nvidia/driver/usr/lib/x86_64-linux-gnu",
@@ -34,6 +34,9 @@ _NOTHING_THERE: Final = frozenset({"NvmlLibraryNotFound", "DriverNotLoaded", "Vi
 
 _CUDA_DIGITS: Final = 1000
 """NVML gives 12.4 as 12040."""
+
+NEEDED: Final = frozenset({"nvmlInit", "nvmlDeviceGetCount"})
+"""Calls without which nothing can be read; the others of no GPU may hang and be left out."""
 
 ACCESS_LOST: Final = (
     "this container has most likely lost its access to the GPUs, as after 'systemctl "
@@ -68,7 +71,7 @@ class Driver:
         self.version: str | None = None
         self.cuda: str | None = None
 
-    def start(self, announce: Announce) -> None:
+    def start(self, announce: Announce, skip: Skip) -> None:
         """Start NVML unless it runs.
 
         Raises
@@ -86,14 +89,17 @@ class Driver:
                 raise
             pynvml.nvmlInit()
         self.running = True
-        announce(None, "nvmlSystemGetDriverVersion")
-        self.version = _version()
-        announce(None, "nvmlSystemGetCudaDriverVersion")
-        self.cuda = _cuda()
+        self.version = self.cuda = None
+        if (None, "nvmlSystemGetDriverVersion") not in skip:
+            announce(None, "nvmlSystemGetDriverVersion")
+            self.version = _version()
+        if (None, "nvmlSystemGetCudaDriverVersion") not in skip:
+            announce(None, "nvmlSystemGetCudaDriverVersion")
+            self.cuda = _cuda()
 
-    def stop(self, announce: Announce) -> None:
+    def stop(self, announce: Announce, skip: Skip) -> None:
         """Stop NVML if it runs; the next start finds GPUs and driver anew."""
-        if not self.running:
+        if not self.running or (None, "nvmlShutdown") in skip:
             return
         self.running = False
         announce(None, "nvmlShutdown")

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     Tell: TypeAlias = Callable[[dict[str, Any]], None]
 
 WAIT_MILLISECONDS: Final = 2000
-"""Longest single wait. Each end of one costs 0.15 ms of CPU; a stop of NVML waits for it, and
-must not outlast the parent's patience of 3 s."""
+"""Longest single wait. Each end of one costs some 0.1 ms of CPU, and a stop of NVML waits for
+it."""
 
 PAUSE: Final = 1.0
 """Seconds between two waits of which the first failed, unless there is a new set sooner."""
@@ -46,6 +46,11 @@ XID_MAX: Final = 0xFFFF
 """Largest XID that is believed; those in use are below 1000."""
 
 WAIT_CALL: Final = "nvmlEventSetWait"
+
+_LOOK_MILLISECONDS: Final = 100
+_SPARE_MILLISECONDS: Final = 1000
+
+_SET_CALLS: Final = ("nvmlEventSetCreate", "nvmlEventSetFree")
 
 _MEMORY_ERRORS: Final = (
     pynvml.nvmlEventTypeSingleBitEccError
@@ -139,12 +144,12 @@ class Events:
         gpus : iterable of (GpuReader, dict)
             Each GPU with what was read of it just now.
         """
-        if (None, WAIT_CALL) in skip:
+        if any((None, call) in skip for call in (*_SET_CALLS, WAIT_CALL)):
             return
         wanted = [pair for pair in gpus if not _left_out(pair[0].index, skip)]
         events = self._set
         if events is None or events.failing:
-            events = self._new(announce)
+            events = self._new(announce, skip)
         if events is None:
             return
         events.take(wanted, announce)
@@ -152,8 +157,8 @@ class Events:
             self._set = events
             self._changed.notify_all()
 
-    def _new(self, announce: Announce) -> EventSet | None:
-        if not self.disarm(announce):
+    def _new(self, announce: Announce, skip: Skip) -> EventSet | None:
+        if not self.disarm(announce, skip):
             return None
         announce(None, "nvmlEventSetCreate")
         try:
@@ -161,16 +166,20 @@ class Events:
         except pynvml.NVMLError:
             return None
 
-    def disarm(self, announce: Announce) -> bool:
+    def disarm(self, announce: Announce, skip: Skip) -> bool:
         """Free the set, so that NVML may be stopped; False if a wait on it does not end."""
         with self._changed:
             events, self._set = self._set, None
             self._changed.notify_all()
-            if self._waiting:
+            # The end of a wait is worth waiting for; announced again and again, it is no hang.
+            for _ in range((WAIT_MILLISECONDS + _SPARE_MILLISECONDS) // _LOOK_MILLISECONDS):
+                if not self._waiting:
+                    break
                 announce(None, WAIT_CALL)
-                if not self._changed.wait_for(lambda: not self._waiting, LEAVE_PATIENCE):
-                    return False
-        if events is not None:
+                self._changed.wait(_LOOK_MILLISECONDS / 1000)
+            if not self._changed.wait_for(lambda: not self._waiting, LEAVE_PATIENCE):
+                return False
+        if events is not None and (None, "nvmlEventSetFree") not in skip:
             announce(None, "nvmlEventSetFree")
             try:
                 pynvml.nvmlEventSetFree(events.handle)

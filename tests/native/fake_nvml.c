@@ -127,6 +127,7 @@ struct event {
 struct state {
     char driver[TEXT];
     char counted[TEXT]; /* a call whose uses are counted on their own */
+    char every_only[TEXT]; /* the one call that "every" is for; empty for all */
     uint64_t calls;
     uint64_t counted_calls;
     uint64_t inits;
@@ -136,7 +137,8 @@ struct state {
     uint32_t init; /* an nvmlReturn_t, or HANG */
     uint32_t latency_microseconds;
     uint32_t cuda;
-    uint32_t every; /* what every call but start and stop returns, if not 0 */
+    uint32_t every; /* what calls but start and stop return, if not 0 */
+    uint32_t shutdown; /* HANG: a stop never returns */
     uint32_t wait;  /* what the wait for events returns, if not 0 */
     uint32_t sequence[SEQUENCE]; /* what the next starts return, before init holds */
     uint32_t sequence_length;
@@ -246,6 +248,9 @@ static result enter(const char *call)
         __atomic_add_fetch(&state->counted_calls, 1, __ATOMIC_RELAXED);
     if (state->latency_microseconds)
         usleep(state->latency_microseconds);
+    if (state->every == SUCCESS || (state->every_only[0] && strcmp(state->every_only, call) != 0))
+        return SUCCESS;
+    hang_while(&state->every);
     return (result)state->every;
 }
 
@@ -288,6 +293,7 @@ result nvmlShutdown(void)
 {
     if (references == 0)
         return UNINITIALIZED;
+    hang_while(&state->shutdown);
     if (--references > 0)
         return SUCCESS;
     for (int i = 0; i < SETS; i++)

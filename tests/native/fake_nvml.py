@@ -135,6 +135,7 @@ class _State(ctypes.Structure):
     _fields_ = (
         ("driver", ctypes.c_char * _TEXT),
         ("counted", ctypes.c_char * _TEXT),
+        ("every_only", ctypes.c_char * _TEXT),
         ("calls", ctypes.c_uint64),
         ("counted_calls", ctypes.c_uint64),
         ("inits", ctypes.c_uint64),
@@ -145,6 +146,7 @@ class _State(ctypes.Structure):
         ("latency_microseconds", ctypes.c_uint32),
         ("cuda", ctypes.c_uint32),
         ("every", ctypes.c_uint32),
+        ("shutdown", ctypes.c_uint32),
         ("wait", ctypes.c_uint32),
         ("sequence", ctypes.c_uint32 * 16),
         ("sequence_length", ctypes.c_uint32),
@@ -220,6 +222,10 @@ class FakeNvml:
         """Let a GPU fall off the bus; who waits for events hears of it."""
         self.fail(index, LOST)
         self._wake()
+
+    def fail_everywhere(self, code: int, call: str = "") -> None:
+        """Let one call, or all but start and stop, return an error or hang; 0 heals it."""
+        self.state.every_only, self.state.every = call.encode(), code
 
     def start_with(self, *codes: int) -> None:
         """Let the next starts of NVML fail, one after the other, with these errors."""

@@ -111,7 +111,7 @@ class _Served:
         return {}
 
     def stop(self, _: dict[str, Any]) -> dict[str, Any]:
-        self._source._stop(self._announce)
+        self._source._stop(self._announce, {})
         return {}
 
     def collect(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class _Served:
         seconds = []
         for _ in range(request["times"]):
             if request["stop"]:
-                self._source._stop(self._announce)
+                self._source._stop(self._announce, {})
             self._calls.clear()
             before = time.thread_time()
             answer = self._source.collect(self._announce, {}, {})

@@ -282,6 +282,32 @@ async def test_a_gpu_that_hangs_when_its_events_are_asked_for_hides_no_others(ch
     assert events[-1].xid == 31
 
 
+@pytest.mark.parametrize(
+    "call",
+    ["nvmlEventSetCreate", "nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion"],
+)
+async def test_a_call_that_hangs_on_no_gpu_and_is_not_needed_is_done_without(child, call: str):
+    driver, collector, _, _ = child
+    driver.fail_everywhere(HANG, call)
+    assert [gpu.health for gpu in (await read(collector)).gpus] == ["ok", "ok"]
+    assert collector.supervisor.started == 2
+    assert [gpu.health for gpu in (await read(collector)).gpus] == ["ok", "ok"]
+    assert collector.supervisor.started == 2
+
+
+async def test_a_driver_that_does_not_stop_is_read_on(child):
+    driver, collector, _, _ = child
+    await read(collector)
+    driver.state.shutdown = HANG
+    driver.state.count = 1
+    for _ in range(2):
+        assert len((await read(collector)).gpus) == 1
+        assert collector.supervisor.started == 2
+    driver.state.count = 2
+    assert len((await read(collector)).gpus) == 2
+    assert collector.supervisor.started == 2
+
+
 async def test_a_wait_for_events_that_hangs_costs_a_child_and_no_reading(child):
     driver, collector, _, _ = child
     await read(collector)
