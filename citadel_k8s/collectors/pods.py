@@ -80,7 +80,7 @@ class PodCollector:
         try:
             if not self._socket.is_socket():
                 return self._absent()
-            # HTTP/2 costs 3 MiB for good, and only nodes with a kubelet need it.
+            # HTTP/2 costs 2 MiB for good, and only nodes with a kubelet need it.
             from citadel_k8s.collectors.podresources import ask  # noqa: PLC0415
 
             answer = await ask(self._socket)
