@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from citadel_k8s.domain.report import Moment, Speaker, status_message
 from citadel_k8s.domain.snapshot import Change, Fingerprint, Snapshot, fingerprint
@@ -37,14 +38,24 @@ class Board:
     """
 
     def __init__(self, speaker: Speaker, moment: Callable[[], Moment]) -> None:
-        self.speaker = speaker
         self.moment = moment
-        self.snapshot = Snapshot(interval=speaker.interval_seconds)
+        self.snapshot = Snapshot()
+        self.speaker = speaker
         self.complete = asyncio.Event()
         self.config: Callable[[], ConfigInfo | None] = lambda: None
         self.notices: Callable[[], tuple[CollectorInfo, ...]] = tuple
         self._told: Fingerprint | None = None
         self._on_change: Callable[[Change], None] | None = None
+
+    @property
+    def speaker(self) -> Speaker:
+        """Who is told of; what ages by the interval goes by the new one at once."""
+        return self._speaker
+
+    @speaker.setter
+    def speaker(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        self.snapshot = replace(self.snapshot, interval=speaker.interval_seconds)
 
     def on_change(self, listener: Callable[[Change], None]) -> None:
         """Call this when something differs from what was last told."""

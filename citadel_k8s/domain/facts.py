@@ -20,7 +20,7 @@ REASON_MAX = 64
 INT64_MAX = 2**63 - 1
 """Largest integer of an object's schema. Source: OpenAPI's int64."""
 
-GPU_SOURCES = frozenset({"nvml", "fake-gpu"})
+GPU_SOURCES = frozenset({"nvml", "fake-gpu", "drm"})
 """Names of the agent's sources that see GPUs."""
 
 
@@ -84,8 +84,10 @@ class NodeFacts:
 
     @property
     def gpu_source(self) -> SourceFact | None:
-        """The source of GPUs that did not deliver, None if all did."""
-        return next((source for source in self.sources if source.name in GPU_SOURCES), None)
+        """The source of GPUs that did not deliver, one that failed first; None if all did."""
+        silent = [source for source in self.sources if source.name in GPU_SOURCES]
+        # A node has GPUs of one maker; that the other's source is absent explains nothing there.
+        return next((s for s in silent if s.state == "failed"), next(iter(silent), None))
 
 
 def facts_from(message: StatusMessage, *, clock_offset: float | None = None) -> NodeFacts:

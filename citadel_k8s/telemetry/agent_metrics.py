@@ -7,12 +7,6 @@ than two intervals is gone too, and says so by ``citadel_collector_up 0``.
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
-from typing_extensions import override
-
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.known import state_of
 from citadel_k8s.domain.report import sources
@@ -20,6 +14,7 @@ from citadel_k8s.models.codec import parse_timestamp
 from citadel_k8s.models.readings import Absent, Reading
 from citadel_k8s.telemetry.dcgm import dcgm_metrics
 from citadel_k8s.telemetry.exposed import KEPT_INTERVALS, Exposed, family
+from citadel_k8s.telemetry.exposition import Family, render
 from citadel_k8s.telemetry.gpu_metrics import gpu_metrics
 from citadel_k8s.telemetry.host_metrics import container_metrics, host_metrics
 from citadel_k8s.telemetry.service_metrics import service_metrics
@@ -29,7 +24,7 @@ __all__ = ["KEPT_INTERVALS", "AgentMetrics", "Exposed"]
 _STATES: Final = ("ok", "absent", "failed", "unknown")
 
 
-class AgentMetrics(Collector):
+class AgentMetrics:
     """Renders metrics for a scrape.
 
     Parameters
@@ -43,16 +38,12 @@ class AgentMetrics(Collector):
     def __init__(self, expose: Callable[[], Exposed], *, dcgm: bool = False) -> None:
         self._expose = expose
         self._dcgm = dcgm
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Give body and content type of the exposition format that the scraper accepts."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        return render(self.collect(), accept)
 
-    @override
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         """Give all metric families."""
         now = self._expose()
         yield from _agent(now)
@@ -67,7 +58,7 @@ class AgentMetrics(Collector):
             yield from dcgm_metrics(now)
 
 
-def _agent(now: Exposed) -> Iterator[Metric]:
+def _agent(now: Exposed) -> Iterator[Family]:
     yield from family("citadel_build_info", "Version of the agent.",
                       [((now.speaker.version,), 1)], ("version",))  # fmt: skip
     yield from family("citadel_agent_loop_lag_seconds", "Lateness of the agent's loop.",
@@ -78,7 +69,7 @@ def _agent(now: Exposed) -> Iterator[Metric]:
                       [((), now.snapshot.xids.lost)], kind="counter")  # fmt: skip
 
 
-def _collectors(now: Exposed) -> Iterator[Metric]:
+def _collectors(now: Exposed) -> Iterator[Family]:
     known = dict(sources(now.speaker, now.snapshot))
     states = {name: state_of(one.outcome)[0] for name, one in known.items()}
     yield from family(
@@ -114,7 +105,7 @@ def _collectors(now: Exposed) -> Iterator[Metric]:
     )
 
 
-def _heartbeat(now: Exposed) -> Iterator[Metric]:
+def _heartbeat(now: Exposed) -> Iterator[Family]:
     yield from family("citadel_heartbeat_interval_seconds", "Time between heartbeats.",
                       [((), now.speaker.interval_seconds)])  # fmt: skip
     fresh = now.freshness
@@ -133,7 +124,7 @@ def _heartbeat(now: Exposed) -> Iterator[Metric]:
                           f"Date of the last {name}.", [((), date)])  # fmt: skip
 
 
-def _config(now: Exposed) -> Iterator[Metric]:
+def _config(now: Exposed) -> Iterator[Family]:
     config = now.config
     if config is None:
         return

@@ -7,12 +7,11 @@ dcgm-exporter each series would be there twice.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
 
-from prometheus_client.metrics_core import Metric
-
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.snapshot import Snapshot, gpus_now
 from citadel_k8s.models.readings import EccErrors, Gpu
-from citadel_k8s.telemetry.exposed import Exposed, Kind, family
+from citadel_k8s.telemetry.exposed import Exposed, family
+from citadel_k8s.telemetry.exposition import Family, Kind
 from citadel_k8s.telemetry.gpu_metrics import driver_of
 
 LABELS: Final = (
@@ -83,7 +82,7 @@ _FIELDS: Final[tuple[tuple[str, Kind, str, Value], ...]] = (
 )  # fmt: skip
 
 
-def dcgm_metrics(now: Exposed) -> Iterator[Metric]:
+def dcgm_metrics(now: Exposed) -> Iterator[Family]:
     """Give the aliases of NVIDIA's GPUs while their source is fresh."""
     if not now.fresh(now.snapshot.gpus):
         return

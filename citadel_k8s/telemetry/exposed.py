@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
-
-from prometheus_client.metrics_core import Metric
-from prometheus_client.samples import Sample as Line
+from typing import Any, Final, TypeAlias
 
 from citadel_k8s.aio.outbox import Freshness
 from citadel_k8s.domain.known import Known
 from citadel_k8s.domain.report import Moment, Speaker
 from citadel_k8s.domain.snapshot import Snapshot
 from citadel_k8s.models.wire import ConfigInfo
+from citadel_k8s.telemetry.exposition import Family, Kind, finite
 
 KEPT_INTERVALS: Final = 2
 """Heartbeat intervals after which an old value's series is dropped: one may be missed by chance,
@@ -19,8 +17,6 @@ and a graph must not draw a hung driver's last reading as a flat line."""
 
 Sample: TypeAlias = tuple[tuple[str, ...], float | None]
 """Label values in the family's order, and the value; None where it is not known."""
-
-Kind: TypeAlias = Literal["gauge", "counter", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ def family(
     labels: tuple[str, ...] = (),
     *,
     kind: Kind = "gauge",
-) -> Iterator[Metric]:
+) -> Iterator[Family]:
     """Give one metric, or none if no value is known.
 
     Parameters
@@ -70,12 +66,7 @@ def family(
     """
     values: dict[tuple[str, ...], float] = {}
     for key, value in samples:
-        if value is not None:
+        if value is not None and finite(value, kind):
             values.setdefault(key, value)
-    if not values:
-        return
-    metric = Metric(name.removesuffix("_total") if kind == "counter" else name, text, kind)
-    metric.samples = [
-        Line(name, dict(zip(labels, key, strict=True)), value) for key, value in values.items()
-    ]
-    yield metric
+    if values:
+        yield Family(name, text, kind, labels, values)

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from prometheus_client.metrics_core import Metric
-
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.snapshot import Snapshot, gpus_now
 from citadel_k8s.models.readings import Gpu, NvLink
 from citadel_k8s.telemetry.exposed import Exposed, Sample, family
+from citadel_k8s.telemetry.exposition import Family
 
 KEY: Final = ("gpu", "uuid")
 
@@ -69,7 +68,7 @@ THROTTLE: Final = (
 """Reasons for lower clocks that the driver can give."""
 
 
-def gpu_metrics(now: Exposed) -> Iterator[Metric]:
+def gpu_metrics(now: Exposed) -> Iterator[Family]:
     """Give all series of GPUs whose source is fresh, and the counts of errors in any case."""
     told = gpus_now(now.snapshot, now.moment.monotonic)
     nvidia = len(now.snapshot.seen)
@@ -98,7 +97,7 @@ def driver_of(snapshot: Snapshot, gpu: Gpu) -> str:
     return clip((source.good.driver if source.good else None) or "")
 
 
-def _identity(snapshot: Snapshot, gpus: Sequence[Gpu]) -> Iterator[Metric]:
+def _identity(snapshot: Snapshot, gpus: Sequence[Gpu]) -> Iterator[Family]:
     labels = (*KEY, "pci_bus_id", "model", "driver_version", "mig_profile")
     samples: list[Sample] = []
     for gpu in gpus:
@@ -111,7 +110,7 @@ def _identity(snapshot: Snapshot, gpus: Sequence[Gpu]) -> Iterator[Metric]:
     yield from family("citadel_gpu_info", "What the GPU or its slice is.", samples, labels)
 
 
-def _health(gpus: Sequence[Gpu]) -> Iterator[Metric]:
+def _health(gpus: Sequence[Gpu]) -> Iterator[Family]:
     yield from family(
         "citadel_gpu_healthy",
         "1 healthy, 0 degraded or failed; no series where it is not known.",
@@ -137,7 +136,7 @@ def _health(gpus: Sequence[Gpu]) -> Iterator[Metric]:
     )
 
 
-def _measures(gpus: Sequence[Gpu]) -> Iterator[Metric]:
+def _measures(gpus: Sequence[Gpu]) -> Iterator[Family]:
     for name, text, value in _GAUGES:
         yield from family(f"citadel_gpu_{name}", text, [(key(g), value(g)) for g in gpus], KEY)
     for name, text, value in _COUNTERS:
@@ -148,7 +147,7 @@ def _measures(gpus: Sequence[Gpu]) -> Iterator[Metric]:
         yield from family(f"citadel_gpu_{name}", text, split, (*KEY, label))
 
 
-def _errors(gpus: Sequence[Gpu]) -> Iterator[Metric]:
+def _errors(gpus: Sequence[Gpu]) -> Iterator[Family]:
     yield from family(
         "citadel_gpu_ecc_errors_total",
         "Memory errors: volatile since the driver loaded, aggregate for the GPU's life.",
@@ -176,7 +175,7 @@ def _errors(gpus: Sequence[Gpu]) -> Iterator[Metric]:
     )
 
 
-def _xids(gpus: Sequence[Gpu]) -> Iterator[Metric]:
+def _xids(gpus: Sequence[Gpu]) -> Iterator[Family]:
     # Counted by the agent itself: they stay true while the driver gives no answer.
     labels = (*KEY, "xid")
     counts = [((*key(g), str(x.xid)), x) for g in gpus for x in g.xids]
@@ -186,7 +185,7 @@ def _xids(gpus: Sequence[Gpu]) -> Iterator[Metric]:
                       [(k, x.last_at) for k, x in counts], labels)  # fmt: skip
 
 
-def _slices(gpus: Sequence[Gpu]) -> Iterator[Metric]:
+def _slices(gpus: Sequence[Gpu]) -> Iterator[Family]:
     labels = (*KEY, "mig_profile")
     slices = [
         ((str(g.index), clip(m.uuid), clip(m.profile or "")), m) for g in gpus for m in g.mig or ()
@@ -197,7 +196,7 @@ def _slices(gpus: Sequence[Gpu]) -> Iterator[Metric]:
                       [(k, m.memory_total_bytes) for k, m in slices], labels)  # fmt: skip
 
 
-def _holders(snapshot: Snapshot, gpus: Sequence[Gpu]) -> Iterator[Metric]:
+def _holders(snapshot: Snapshot, gpus: Sequence[Gpu]) -> Iterator[Family]:
     labels = ("uuid", "namespace", "pod", "container")
     held = [
         ((uuid_of(g, h.device), clip(h.namespace), clip(h.pod), clip(h.container or "")), h)

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client.metrics_core import Metric
-
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.naming import place_of
 from citadel_k8s.models.readings import ContainerUsage
 from citadel_k8s.telemetry.exposed import Exposed, family
+from citadel_k8s.telemetry.exposition import Family
 
 _HOST: Final = (
     ("cpu_ratio", "Busy share of all CPUs.", "cpu_ratio"),
@@ -46,7 +45,7 @@ _CONTAINER_COUNTERS: Final = (
 _SHORT_ID: Final = 12
 
 
-def host_metrics(now: Exposed) -> Iterator[Metric]:
+def host_metrics(now: Exposed) -> Iterator[Family]:
     """Give the host's series while its readings are fresh."""
     host = now.snapshot.host.good
     if host is None or not now.fresh(now.snapshot.host):
@@ -68,7 +67,7 @@ def host_metrics(now: Exposed) -> Iterator[Metric]:
         yield from family(full, text, [((), value)], kind="counter")
 
 
-def container_metrics(now: Exposed) -> Iterator[Metric]:
+def container_metrics(now: Exposed) -> Iterator[Family]:
     """Give the containers' series while their readings are fresh."""
     if not now.fresh(now.snapshot.containers):
         return

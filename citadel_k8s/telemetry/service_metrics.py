@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client.metrics_core import Metric
-
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.units import MODEL_MAX
 from citadel_k8s.models.readings import Engine
 from citadel_k8s.telemetry.exposed import Exposed, family
+from citadel_k8s.telemetry.exposition import Family
 
 KEY: Final = ("service", "port", "namespace", "pod")
 
@@ -28,7 +27,7 @@ _GAUGES: Final = (
 )
 
 
-def service_metrics(now: Exposed) -> Iterator[Metric]:
+def service_metrics(now: Exposed) -> Iterator[Family]:
     """Give the services' series while their source is fresh."""
     services = now.snapshot.services
     if services is None or not now.fresh(now.snapshot.engines):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from citadel_k8s.agent.board import Board
 from citadel_k8s.domain.report import Moment
 from citadel_k8s.domain.snapshot import Change
@@ -128,3 +130,11 @@ def test_the_configuration_and_what_else_is_wrong_are_told():
     status = desk.board.message(seq=3).status
     assert status.config == ConfigInfo(revision="7")
     assert (status.collectors or [])[-1] == rival
+
+
+def test_a_new_interval_holds_at_once():
+    desk = Desk()
+    assert desk.board.snapshot.interval == 30
+    desk.board.speaker = replace(desk.board.speaker, interval_seconds=5.0)
+    assert desk.board.snapshot.interval == 5
+    assert desk.board.message().interval_seconds == 5

@@ -106,3 +106,11 @@ def test_an_impossible_amount_is_not_known(value):
         gpu=[{"index": 0, "name": "x", "memory_total_mb": 2**62}],
     )
     assert (said.memory_total, said.running, said.vram_total) == (None, None, None)
+
+
+def test_a_source_of_gpus_that_failed_explains_more_than_one_that_is_absent():
+    absent = {"name": "nvml", "state": "absent", "reason": "NvmlLibraryNotFound"}
+    failed = {"name": "drm", "state": "failed", "reason": "Unresponsive"}
+    assert facts().gpu_source is None
+    assert facts(collectors=[absent]).gpu_source.reason == "NvmlLibraryNotFound"
+    assert facts(collectors=[absent, failed]).gpu_source.reason == "Unresponsive"
