@@ -151,8 +151,9 @@ class GpuReader:
         values = self._memory(handle)
         name = "nvmlDeviceGetUtilizationRates"
         rates = ask(name, pynvml.nvmlDeviceGetUtilizationRates, handle, core=True)
-        values["utilization_ratio"] = self._ratio("utilization", rates and rates.gpu, core=True)
-        values["memory_bus_ratio"] = self._ratio("memory bus", rates and rates.memory)
+        busy, bus = (rates.gpu, rates.memory) if rates else (None, None)
+        values["utilization_ratio"] = self._ratio("utilization", busy, core=True)
+        values["memory_bus_ratio"] = self._ratio("memory bus", bus)
         values["temperature_celsius"] = self._temperature(handle)
         power = ask("nvmlDeviceGetPowerUsage", pynvml.nvmlDeviceGetPowerUsage, handle, core=True)
         sane = self._calls.check("power", power, 0, _POWER_MAX)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -194,6 +195,25 @@ def test_a_thousand_starts_leave_nothing_behind(reader: NvmlReader, driver: Fake
     assert after["descriptors"] == before["descriptors"]
     assert after["private_kib"] - before["private_kib"] < 256
     assert driver.state.sets_alive == 1
+
+
+def test_starts_in_the_midst_of_events_use_nothing_that_is_gone(
+    reader: NvmlReader, driver: FakeNvml
+):
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(0.001):
+            driver.xid(3, 13)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    try:
+        reader.measure(150, stop=True)
+    finally:
+        ended.set()
+        teller.join()
+    assert {event["kind"] for event in reader.told()} == {"xid"}
 
 
 def test_a_collection_costs_less_than_a_millisecond(reader: NvmlReader, driver: FakeNvml):
