@@ -52,6 +52,8 @@ class State:
         self._folder = folder
         self._node_id = node_id
         self._writing: set[str] = set()
+        self._success_before: str | None = None
+        self._marked = False
         self._trouble = RepeatLog(log, "state_not_written")
 
     def load(self, name: str) -> dict[str, Any] | None:
@@ -86,10 +88,17 @@ class State:
         return await self._write(name, value, durable=True)
 
     async def mark(self, freshness: Freshness) -> bool:
-        """Save how the heartbeats fare; ``unknown`` as long as none ever got through."""
+        """Save how the heartbeats fare; ``unknown`` until this process's first one got through.
+
+        The last success of the process before is kept until then.
+        """
+        if not self._marked:
+            before = (self.load(MARKER_FILE) or {}).get("lastSuccessAt")
+            self._success_before = clip(before) if isinstance(before, str) else None
+            self._marked = True
         marker = {
             "state": freshness.state,
-            "lastSuccessAt": _date(freshness.last_success),
+            "lastSuccessAt": _date(freshness.last_success) or self._success_before,
             "lastAttemptAt": _date(freshness.last_attempt),
             "consecutiveFailures": freshness.consecutive_failures,
             "lastError": None

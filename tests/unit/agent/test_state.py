@@ -142,3 +142,17 @@ async def test_the_marker_says_unknown_until_something_got_through(tmp_path: Pat
     await state.mark(Freshness(last_success=60.0, last_attempt=60.0))
     told = json.loads(marker.read_text())
     assert (told["state"], told["lastSuccessAt"]) == ("ok", "1970-01-01T00:01:00Z")
+
+
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [('"1970-01-01T00:01:00Z"', "1970-01-01T00:01:00Z"), ("7", None), ("null", None), ("{", None)],
+)
+async def test_the_last_success_of_the_process_before_is_kept(
+    tmp_path: Path, before: str, kept: str | None
+) -> None:
+    marker = tmp_path / MARKER_FILE
+    marker.write_text(f'{{"version": 1, "nodeId": "n1", "lastSuccessAt": {before}}}')
+    assert await State(tmp_path, "n1").mark(Freshness(last_attempt=90.0))
+    told = json.loads(marker.read_text())
+    assert (told["state"], told["lastSuccessAt"]) == ("unknown", kept)
