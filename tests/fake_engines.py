@@ -10,6 +10,7 @@ coroutine that does what it likes with the connection.
 import asyncio
 import gzip
 import json
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -58,9 +59,17 @@ class FakeEngine:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen, on the port of before if there was one."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Listen, on the port of before if there was one.
+
+        A new one is such as a service would have, not one that the kernel gives to anybody.
+        """
+        ports = [self.port] if self.port else random.sample(range(10_000, 29_000), 100)
+        for port in ports:
+            with suppress(OSError):
+                self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+                self.port = port
+                return
+        raise OSError(f"none of {len(ports)} ports could be had")
 
     async def stop(self) -> None:
         """Refuse connections from now on, and cut those that there are."""

@@ -184,21 +184,23 @@ class EngineCollector:
         found = self._targets()
         before, self._known = self._known, {}
         asked: list[_Acquaintance] = []
-        strangers = 0
+        strangers: list[_Acquaintance] = []
         for target in found:
             one = before.get(target.key)
             if one is None or one.is_other(target):
                 one = _Acquaintance(target, target.kind)
             one.target = target
             self._known[target.key] = one
-            if not target.configured and not one.proven:
-                if now < one.next_look or strangers >= STRANGERS_MAX:
-                    continue
-                if not target.sure and doors.is_shut(target.url.host, target.url.port):
-                    continue
-                strangers += target.kind is None
-            asked.append(one)
-        return asked[:ENGINES_MAX]
+            if target.configured or one.proven:
+                asked.append(one)
+            elif one.next_look <= now and not self._shut(target):
+                strangers.append(one)
+        # Those that have waited longest are met first, or some would never be.
+        strangers.sort(key=lambda one: one.next_look)
+        return (asked + strangers[:STRANGERS_MAX])[:ENGINES_MAX]
+
+    def _shut(self, target: Target) -> bool:
+        return not target.sure and doors.is_shut(target.url.host, target.url.port)
 
     def _targets(self) -> tuple[Target, ...]:
         """Give what there is to ask, found out anew only where something has changed."""
@@ -274,6 +276,9 @@ class EngineCollector:
             if facts.health == "ok" and kind in FAMILIES:
                 cages[target.key] = self._cage(one, facts)
         self._cages = cages
+        # Finds come in the order in which they prove themselves; a report is to be the same.
+        first = len(self._endpoints)
+        engines[first:] = sorted(engines[first:], key=lambda engine: engine.name)
         return (*engines, *missing(self._expected, engines))
 
     def _cage(self, one: _Acquaintance, facts: Facts) -> Cage:
