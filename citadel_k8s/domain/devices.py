@@ -130,18 +130,25 @@ class DeviceMap:
         lower = name.lower()
         if (address := _address(lower)) is not None:
             gpu = self._by_pci.get(address)
-            return Place(gpu.index, device_of(gpu), shared) if gpu in gpus and gpu else None
+            return _placed(gpu if gpu in gpus else None, shared=shared)
         if found := _NODE.fullmatch(lower):
-            gpu = _by_minor(gpus, int(found[1]))
             part = found[2] is not None
-            return gpu and Place(gpu.index, name if part else device_of(gpu), shared, part=part)
+            gpu = _by_minor(gpus, int(found[1]))
+            return _placed(gpu, shared=shared, device=name if part else None)
         if found := _CARD.fullmatch(lower):
             gpu = _by_minor(gpus, int(found[1]), or_index=False)
-            return gpu and Place(gpu.index, device_of(gpu), True if found[2] != "0" else None)
+            return _placed(gpu, shared=True if found[2] != "0" else None)
         if _INDEX.fullmatch(lower):
             gpu = next((gpu for gpu in gpus if gpu.index == int(lower)), None)
-            return gpu and Place(gpu.index, device_of(gpu), shared)
+            return _placed(gpu, shared=shared)
         return None
+
+
+def _placed(gpu: Gpu | None, *, shared: bool | None, device: str | None = None) -> Place | None:
+    """Give the place of a GPU, or of a part of it that has a name of its own."""
+    if gpu is None:
+        return None
+    return Place(gpu.index, device or device_of(gpu), shared, part=device is not None)
 
 
 def _by_minor(gpus: Sequence[Gpu], minor: int, *, or_index: bool = True) -> Gpu | None:

@@ -1,0 +1,136 @@
+"""Other makers, claims, and uses without a right."""
+
+from tests.unit.domain.situations import (
+    CLAIM,
+    G0,
+    G1,
+    MIGS,
+    A,
+    B,
+    case,
+    given,
+    gpu,
+    held,
+    named,
+    on,
+    runs,
+)
+
+OTHER = [
+    case(
+        "a GPU of AMD, named by its address",
+        [gpu(on(10), uuid="0xabc", vendor="amd", pci_bus_id="0000:0c:00.0")],
+        names=A,
+        allocations=(given("a", "0000:0c:00.0", resource="amd.com/gpu"),),
+        processes=(runs(10, "a"),),
+        expected={0: (held("a", "exclusive", "0xabc", 10),)},
+    ),
+    case(
+        "a GPU of Intel that two pods share, named by its card",
+        [gpu(on(10), uuid=None, vendor="intel", minor=1)],
+        names=A + B,
+        allocations=(
+            given("a", "card1-0", resource="gpu.intel.com/i915"),
+            given("b", "card1-1", resource="gpu.intel.com/i915"),
+            given("b", "card1-0", resource="gpu.intel.com/i915_monitoring"),
+        ),
+        processes=(runs(10, "a"),),
+        expected={
+            0: (held("a", "time-sliced", "0", 10), held("b", "time-sliced", "0", idle=0.0)),
+        },
+    ),
+    case(
+        "a claim for a GPU, named by the number of its node",
+        [gpu(index=0, minor=1), gpu(on(10), index=1, minor=0)],
+        names=A,
+        allocations=(given("a", "gpu-0", resource=CLAIM, claim="mine"),),
+        processes=(runs(10, "a"),),
+        expected={0: (), 1: (held("a", "claim", G1, 10),)},
+    ),
+    case(
+        "a claim named as the container runtime is told",
+        [gpu(on(10))],
+        names=A,
+        allocations=(
+            given(
+                "a",
+                "k8s.gpu.nvidia.com/claim=dab5ab50-d59a-42a6-af16-cfd4628c0f7a-gpu-0",
+                resource=CLAIM,
+                claim="mine",
+            ),
+        ),
+        processes=(runs(10, "a"),),
+        expected={0: (held("a", "claim", G0, 10),)},
+    ),
+    case(
+        "a claim for a part of a GPU",
+        [gpu(on(10, gpu_instance_id=7, compute_instance_id=0), mig=MIGS)],
+        names=A,
+        allocations=(given("a", "gpu-0-mig-19-0-1", resource=CLAIM, claim="mine"),),
+        processes=(runs(10, "a"),),
+        expected={0: (held("a", "claim", "gpu-0-mig-19-0-1", 10),)},
+    ),
+    case(
+        "a claim that two pods share",
+        [gpu(on(10), on(11))],
+        names=A + B,
+        allocations=(
+            given("a", "gpu-0", resource=CLAIM, claim="ours"),
+            given("b", "gpu-0", resource=CLAIM, claim="ours"),
+        ),
+        processes=(runs(10, "a"), runs(11, "b")),
+        expected={0: (held("a", "claim", G0, 10), held("b", "claim", G0, 11))},
+    ),
+    case(
+        "a claim with admin access beside the one of the user",
+        [gpu(on(10))],
+        names=A + named("monitor"),
+        allocations=(
+            given("a", "gpu-0", resource=CLAIM, claim="mine"),
+            given("monitor", "gpu-0", resource=CLAIM, claim="all"),
+        ),
+        processes=(runs(10, "a"),),
+        expected={0: (held("a", "claim", G0, 10), held("monitor", "claim", G0, idle=0.0))},
+    ),
+    case(
+        "a claim for a device that nobody can place, and its pod on a GPU",
+        [gpu(on(10))],
+        names=A,
+        allocations=(given("a", "gpu-17", resource=CLAIM, claim="mine"),),
+        processes=(runs(10, "a"),),
+        expected={0: (held("a", "unknown", G0, 10),)},
+    ),
+    case(
+        "a process outside any pod",
+        [gpu(on(10))],
+        processes=(runs(10, None),),
+        expected={0: (held(None, "host", G0, 10),)},
+    ),
+    case(
+        "a process outside any pod on a pod's GPU",
+        [gpu(on(10), on(11))],
+        names=A,
+        allocations=(given("a", G0),),
+        processes=(runs(10, "a"), runs(11, None)),
+        expected={0: (held("a", "exclusive", G0, 10), held(None, "host", G0, 11))},
+    ),
+    case(
+        "a pod on a GPU that another pod was given",
+        [gpu(on(10), on(11))],
+        names=A + B,
+        allocations=(given("a", G0),),
+        processes=(runs(10, "a"), runs(11, "b")),
+        expected={0: (held("a", "exclusive", G0, 10), held("b", "unallocated", G0, 11))},
+    ),
+    case(
+        "a pod on a second GPU beside the one that it was given",
+        [gpu(on(10)), gpu(on(10), index=1)],
+        names=A,
+        allocations=(given("a", G0),),
+        processes=(runs(10, "a"),),
+        expected={
+            0: (held("a", "exclusive", G0, 10),),
+            1: (held("a", "unallocated", G1, 10),),
+        },
+    ),
+]
