@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,20 @@ def _port_option(command: str) -> str:
     match = re.search(r"--port (\d+)", command)
     assert match, command
     return match[1]
+
+
+@asynccontextmanager
+async def busy(request: Callable[[], Awaitable[None]], *, requests: int = 1) -> AsyncIterator[None]:
+    """Keep so many requests going, each begun anew when it ends."""
+
+    async def again() -> None:
+        while True:
+            await request()
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(again(), name=f"request {n}") for n in range(requests)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

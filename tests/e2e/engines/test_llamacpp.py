@@ -1,8 +1,6 @@
 """What the agent tells of a real llama.cpp server."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -10,26 +8,11 @@ import pytest
 from citadel_k8s.local.engines import RunningLlamaCpp
 from citadel_k8s.local.gguf import write_tiny_model
 from citadel_k8s.models.readings import Engine
-from tests.e2e.engines.asking import Agent, endpoint
+from tests.e2e.engines.asking import Agent, busy, endpoint
 
 Agents = Callable[..., Agent]
 ServeLlama = Callable[..., Awaitable[RunningLlamaCpp]]
 WIDE = 300_000  # of the feed-forward layers: 440 MB of zeros, in memory only once loaded
-
-
-@asynccontextmanager
-async def generating(llama: RunningLlamaCpp, *, requests: int = 1) -> AsyncIterator[None]:
-    """Keep the server busy with requests without end."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(llama.complete(tokens=-1), name=f"request {n}")
-            for n in range(requests)
-        ]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
 
 
 async def test_an_alias_is_the_name_of_the_model(serve_llama: ServeLlama, agent: Agents) -> None:
@@ -71,7 +54,7 @@ async def test_a_busy_server_tells_its_requests_and_how_fast_it_generates(
     llama = await serve_llama(alias="tiny", slots=2)
     watching = agent(endpoint(llama))
 
-    async with generating(llama):
+    async with busy(lambda: llama.complete(tokens=-1)):
         first = await watching.until(lambda engine: engine.requests_running == 1)
         await llama.complete(tokens=64)  # its tokens are counted when it is done
         second = await watching.until(lambda engine: engine.requests_running == 1)
@@ -86,7 +69,7 @@ async def test_requests_that_find_no_slot_wait(serve_llama: ServeLlama, agent: A
     llama = await serve_llama(alias="tiny", slots=1)
     watching = agent(endpoint(llama))
 
-    async with generating(llama, requests=3):
+    async with busy(lambda: llama.complete(tokens=-1), requests=3):
         told = await watching.until(lambda engine: engine.requests_waiting == 2)
 
     assert told.requests_running == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.local.vllm import RunningVllm
-from tests.e2e.engines.asking import Agent, endpoint
+from tests.e2e.engines.asking import Agent, busy, endpoint
 
 Agents = Callable[..., Agent]
 
@@ -39,6 +39,19 @@ async def test_without_its_key_vllm_runs_and_tells_its_load_but_not_its_models(
     assert (told.status, told.reason, told.models) == ("running", "Unauthorized", None)
     assert told.requests_running == 0
     assert told.requests_waiting == 0
+
+
+async def test_requests_beyond_what_vllm_takes_at_once_wait(
+    vllm: RunningVllm, agent: Agents
+) -> None:
+    watching = agent(endpoint(vllm))
+
+    async with busy(lambda: vllm.complete(tokens=240), requests=3):
+        told = await watching.until(lambda engine: engine.requests_waiting == 1)
+
+    assert told.requests_running == 2
+    assert told.kv_cache_ratio is not None
+    assert told.kv_cache_ratio > 0
 
 
 async def test_what_was_generated_between_two_looks_gives_rates_and_medians(
