@@ -11,20 +11,23 @@ from citadel_k8s.collectors.probe import Getter, ProbeError
 FAILURES: Final = 2
 """Canaries that fail in a row before the engine is degraded: one may meet a long queue."""
 
+UNFIT_TURNS: Final = 10
+"""Turns that an engine which takes none of the requests is left out; it may serve another model
+one day."""
+
 BREATH: Final = 1.0
 """Seconds between two canaries of a node, and between two looks for one that is due."""
 
 
 @dataclass(slots=True)
 class Singing:
-    """What is known of one engine's canaries. ``unfit``: it has none that the engine takes."""
+    """What is known of one engine's canaries; ``request`` is the one that it takes."""
 
     due: float
     seconds: float | None = None
     failures: int = 0
     error: str | None = None
     request: int = 0
-    unfit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,9 @@ class Aviary:
     def due(self, cages: Mapping[Any, Cage], now: float) -> Any | None:
         """Give the key of the engine that has waited longest past its turn, if there is one."""
         for gone in self.birds.keys() - cages.keys():
-            del self.birds[gone]
+            # One that comes and goes is asked no more often for that.
+            if self.birds[gone].due <= now:
+                del self.birds[gone]
         for key in cages:
             self.birds.setdefault(key, Singing(due=now))
         waiting = [key for key in cages if self.birds[key].due <= now]
@@ -76,7 +81,7 @@ class Aviary:
         bird = self.birds[key]
         bird.due = clock() + self.interval
         requests = tuple(_requests(cage))
-        if bird.unfit or not requests:
+        if not requests:
             bird.seconds = None
             return
         get = await cage.getter(loop_time() + self.timeout)
@@ -101,7 +106,9 @@ class Aviary:
         status = error.status
         if status is not None and 400 <= status < 500:  # noqa: PLR2004
             # The engine answers; it does not take this request: no text model, a key, its limits.
-            bird.unfit = status not in {401, 403, 408, 429}
+            if status not in {401, 403, 408, 429}:
+                bird.due += self.interval * (UNFIT_TURNS - 1)
+                bird.request = 0
             bird.failures, bird.error = 0, None
             return
         bird.failures += 1

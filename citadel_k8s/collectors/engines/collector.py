@@ -150,8 +150,11 @@ class EngineCollector:
         told = [(one, facts) for one, facts in looks if facts is not None]
         return Reading(self._told(without_twins(told)))
 
-    async def run_canary(self) -> None:
-        """Send canaries for ever, if that is set; to be run beside the collections."""
+    async def run_canary(self, breath: float = BREATH) -> None:
+        """Send canaries for ever, if that is set; to be run beside the collections.
+
+        ``breath`` is the pause between two, and between two looks for one that is due.
+        """
         if self._aviary is None:
             return
         loop = asyncio.get_running_loop()
@@ -159,7 +162,7 @@ class EngineCollector:
             key = self._aviary.due(self._cages, self._clock.monotonic())
             if key is not None:
                 await self._aviary.send(key, self._cages[key], self._clock.monotonic, loop.time)
-            await asyncio.sleep(BREATH)
+            await asyncio.sleep(breath)
 
     async def close(self) -> None:
         """Close the connections."""
