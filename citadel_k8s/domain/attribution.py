@@ -7,12 +7,26 @@ processes are hidden is not idle, and a pod whose name nobody knows is no intrud
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from citadel_k8s.domain.devices import DeviceMap, device_of
 from citadel_k8s.domain.grants import Grant, Grants, contested, grants_of
 from citadel_k8s.domain.owners import Owner, PodNames, owners_of
 from citadel_k8s.domain.uses import Party, Use, sort_uses, uses_of
 from citadel_k8s.models.readings import Allocation, Gpu, Holder, Pod, Pods, Processes
+
+CONFIRM_SECONDS: Final = 5.0
+"""How long a process has to be seen without a right before its pod is told as using what it was
+not given. Processes and grants are read one after the other, and a pod may come or go between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A process without a right, since a moment of the caller's."""
+
+    pid: int
+    started: int | None
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +52,15 @@ class Attribution:
 
     ``holders`` has a GPU's index with its holders; a GPU that nobody holds has none, and one of
     which nothing can be said is not in it. ``processes`` tells whose each process on a GPU is.
-    ``unplaced`` are given GPUs of which nobody can say which they are. ``idle`` is what the next
-    look has to know of this one.
+    ``unplaced`` are given GPUs of which nobody can say which they are. ``idle`` and ``strays`` are
+    what the next look has to know of this one.
     """
 
     holders: tuple[tuple[int, tuple[Holder, ...]], ...] = ()
     processes: tuple[Owner, ...] = ()
     unplaced: tuple[Allocation, ...] = ()
     idle: tuple[Idle, ...] = ()
+    strays: tuple[Stray, ...] = ()
     pods: tuple[Pod, ...] = ()
 
     def of(self, gpu: int) -> tuple[Holder, ...] | None:
@@ -76,7 +91,8 @@ def attribute(
         What is known of the processes that are on GPUs.
     before : Attribution or None
         That of the last look. Idle times begin with the first look that saw a device idle; an
-        agent that starts anew begins anew, so that they are never too long.
+        agent that starts anew begins anew, so that they are never too long. What a pod uses
+        without a right is told from the second look on, `CONFIRM_SECONDS` after the first.
     now : float
         The present, in seconds of any clock that does not jump.
     """
@@ -98,11 +114,14 @@ def attribute(
     if allocations is None and before is not None:
         idle += _kept(before.idle, looks)
     began = {entry.key: entry.since for entry in idle}
+    strays = _strays(looks, before, now)
+    sure = {stray.pid for stray in strays if now - stray.since >= CONFIRM_SECONDS}
     return Attribution(
-        holders=tuple((k.gpu.index, tuple(k.holders(began, now))) for k in looks if k.told),
+        holders=tuple((k.gpu.index, tuple(k.holders(began, sure, now))) for k in looks if k.told),
         processes=tuple(owners.values()),
         unplaced=grants.unplaced,
         idle=tuple(idle),
+        strays=strays,
         pods=pods.pods if pods else (),
     )
 
@@ -126,7 +145,15 @@ class _Look:
             if self.seen and not uses and grant not in self._sorted.doubtful:
                 yield grant
 
-    def holders(self, began: dict[tuple[str, str, str, str], float], now: float) -> list[Holder]:
+    def strays(self) -> Iterable[Owner]:
+        """Give the owners of processes without a right."""
+        for party, uses in self._sorted.others.items():
+            if party.how == "unallocated":
+                yield from (use.owner for use in uses)
+
+    def holders(
+        self, began: dict[tuple[str, str, str, str], float], sure: set[int], now: float
+    ) -> list[Holder]:
         """Give the holders: those of grants first."""
         idle = set(self.idle())
         given = [
@@ -143,7 +170,7 @@ class _Look:
             )
             for grant, uses in self._sorted.by_grant.items()
         ]
-        return given + [_taken(party, uses) for party, uses in self._sorted.others.items()]
+        return given + [_taken(party, uses, sure) for party, uses in self._sorted.others.items()]
 
     def _drop_ended(self) -> None:
         """Have one holder of a device that only one pod can have, or say that nobody knows."""
@@ -165,16 +192,27 @@ class _Look:
                 self._sorted.doubtful.add(sure)
 
 
-def _taken(party: Party, uses: list[Use]) -> Holder:
+def _taken(party: Party, uses: list[Use], sure: set[int]) -> Holder:
+    pids = _pids(uses)
+    doubtful = party.how == "unallocated" and sure.isdisjoint(pids)
     return Holder(
         device=party.device,
-        how=party.how,
+        how="process" if doubtful else party.how,
         namespace=party.namespace,
         pod=party.pod,
         pod_uid=party.pod_uid,
         container=party.container,
-        pids=_pids(uses),
+        pids=pids,
         memory_used_bytes=_memory(uses),
+    )
+
+
+def _strays(looks: Iterable[_Look], before: Attribution | None, now: float) -> tuple[Stray, ...]:
+    first = {(s.pid, s.started): s.since for s in before.strays} if before else {}
+    owners = {owner for look in looks for owner in look.strays()}
+    return tuple(
+        Stray(o.pid, o.started, first.get((o.pid, o.started), now))
+        for o in sorted(owners, key=lambda owner: owner.pid)
     )
 
 

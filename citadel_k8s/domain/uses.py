@@ -106,7 +106,7 @@ class _Sorter:
                 # A pod without a name may be any that was given something here: even where their
                 # UIDs are known it may be a new one of an old name.
                 possible = self._doubt(use)
-                self._add("unknown" if possible or self._unplaced else "unallocated", use)
+                self._add("process" if possible or self._unplaced else "unallocated", use)
             case "host":
                 self._add("host", use)
             case _:
@@ -125,7 +125,7 @@ class _Sorter:
             devices = {grant.device for grant in own}
             self._add(own[0].how, use, devices.pop() if len(devices) == 1 else None)
         else:
-            self._add("unknown" if pod in self._unplaced else "unallocated", use)
+            self._add("process" if pod in self._unplaced else "unallocated", use)
 
     def _doubt(self, use: Use) -> bool:
         """Remember that this may be the use of any grant here; whether there is one."""

@@ -340,9 +340,9 @@ class Holder:
 
     ``how``: ``exclusive``, ``time-sliced``, ``mps``, ``mig``, ``claim``, ``host`` (used outside
     any pod), ``unallocated`` (used by a pod that was not given it), ``process`` (used by this
-    pod; what it was given is not known) or ``unknown`` (nobody can say where the processes belong,
-    or who was given the device). ``idle_seconds``: how long it has been held without a process on
-    it; None where it is in use or that is not known.
+    pod, nobody can say by what right) or ``unknown`` (nobody can say where the processes belong, or
+    which of several has the device). ``idle_seconds``: how long it has been held without a process
+    on it; None where it is in use or that is not known.
     """
 
     device: str

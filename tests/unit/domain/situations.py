@@ -100,10 +100,15 @@ class Scenario:
     processes: tuple[Process, ...] | None
     expected: dict[int, tuple[Holder, ...]]
     before: Attribution | None = None
+    again: bool = False
+    """Whether it was the same at an earlier look."""
 
     def run(self) -> Attribution:
         processes = None if self.processes is None else Processes(self.processes)
-        return attribute(self.gpus, self.pods, processes, self.before, NOW)
+        before = self.before
+        if self.again:
+            before = attribute(self.gpus, self.pods, processes, before, EARLIER)
+        return attribute(self.gpus, self.pods, processes, before, NOW)
 
 
 def case(
@@ -115,9 +120,10 @@ def case(
     processes: tuple[Process, ...] | None = (),
     expected: dict[int, tuple[Holder, ...]],
     before: Attribution | None = None,
+    again: bool = False,
 ) -> Scenario:
     pods = Pods(names, allocations)
-    return Scenario(says, tuple(gpus), pods, processes, expected, before)
+    return Scenario(says, tuple(gpus), pods, processes, expected, before, again)
 
 
 def idle_before() -> Attribution:

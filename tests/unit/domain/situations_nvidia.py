@@ -4,11 +4,13 @@ from citadel_k8s.models.readings import (
     Process,
 )
 from tests.unit.domain.situations import (
+    EARLIER,
     G0,
     G1,
     M0,
     M1,
     MIGS,
+    NOW,
     SHARED,
     A,
     B,
@@ -170,10 +172,11 @@ NVIDIA = [
         names=A + B,
         allocations=(given("a", M0), given("b", M1)),
         processes=(runs(10, "a"),),
+        again=True,
         expected={
             0: (
-                held("a", "mig", M0, idle=0.0),
-                held("b", "mig", M1, idle=0.0),
+                held("a", "mig", M0, idle=NOW - EARLIER),
+                held("b", "mig", M1, idle=NOW - EARLIER),
                 held("a", "unallocated", M1, 10),
             )
         },

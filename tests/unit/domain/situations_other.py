@@ -98,7 +98,7 @@ OTHER = [
         names=A,
         allocations=(given("a", "gpu-17", resource=CLAIM, claim="mine"),),
         processes=(runs(10, "a"),),
-        expected={0: (held("a", "unknown", G0, 10),)},
+        expected={0: (held("a", "process", G0, 10),)},
     ),
     case(
         "a process outside any pod",
@@ -120,7 +120,16 @@ OTHER = [
         names=A + B,
         allocations=(given("a", G0),),
         processes=(runs(10, "a"), runs(11, "b")),
+        again=True,
         expected={0: (held("a", "exclusive", G0, 10), held("b", "unallocated", G0, 11))},
+    ),
+    case(
+        "a pod on a GPU that another pod was given, at first sight",
+        [gpu(on(10), on(11))],
+        names=A + B,
+        allocations=(given("a", G0),),
+        processes=(runs(10, "a"), runs(11, "b")),
+        expected={0: (held("a", "exclusive", G0, 10), held("b", "process", G0, 11))},
     ),
     case(
         "a pod on a second GPU beside the one that it was given",
@@ -128,6 +137,7 @@ OTHER = [
         names=A,
         allocations=(given("a", G0),),
         processes=(runs(10, "a"),),
+        again=True,
         expected={
             0: (held("a", "exclusive", G0, 10),),
             1: (held("a", "unallocated", G1, 10),),

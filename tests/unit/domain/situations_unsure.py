@@ -154,7 +154,7 @@ UNSURE = [
         expected={
             0: (
                 held("a", "exclusive", G0, memory=None, by_uid=None),
-                held(None, "unknown", G0, 10, by_uid=uid("a")),
+                held(None, "process", G0, 10, by_uid=uid("a")),
             )
         },
     ),
@@ -162,6 +162,7 @@ UNSURE = [
         "a pod of which only the UID is known, on a GPU that nobody was given",
         [gpu(on(10))],
         processes=(runs(10, "a"),),
+        again=True,
         expected={0: (held(None, "unallocated", G0, 10, by_uid=uid("a")),)},
     ),
     case(
@@ -275,6 +276,7 @@ UNSURE = [
         names=A,
         allocations=(given("a", "0", resource="intel.com/sriov"), given("a", "0", resource="cpu")),
         processes=(runs(10, "a"),),
+        again=True,
         expected={0: (held("a", "unallocated", G0, 10),)},
     ),
     case(

@@ -48,6 +48,7 @@ def test_the_order_in_which_pods_and_processes_are_told_changes_no_fact() -> Non
             scenario.processes[::-1],
             scenario.expected,
             scenario.before,
+            scenario.again,
         )
         assert facts(turned.run().holders) == facts(scenario.expected.items()), scenario.says
 
