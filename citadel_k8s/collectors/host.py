@@ -6,7 +6,8 @@ import os
 import time
 
 from citadel_k8s.collectors.lines import clean, failed, reading
-from citadel_k8s.collectors.procfs import known, parse_if_inet6, parse_local_ipv4, read_text
+from citadel_k8s.collectors.nettables import parse_if_inet6, parse_local_ipv4
+from citadel_k8s.collectors.procfs import known, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ the last collection. Source: the wire contract's own sample."""
 
 KUBELET_FOLDER: Final = "var/lib/kubelet"
 """Below the host's root; where most kubelets keep their volumes and, mostly, their images."""
+
+DIGITS_MAX: Final = 18
+"""Longest number of an amount of memory, in digits: what has more is no such number."""
 
 READ_PROC: Final = "read /proc"
 """The call that stands for all of the host's files, in announcements and pairs to skip."""
@@ -115,10 +119,10 @@ class HostSource:
 
     def _load(self) -> tuple[float, float, float]:
         one, five, fifteen = self._read("loadavg").split()[:3]
-        return float(one), float(five), float(fifteen)
+        return _amount(one), _amount(five), _amount(fifteen)
 
     def _uptime(self) -> float:
-        return float(self._read("uptime").split()[0])
+        return _amount(self._read("uptime").split()[0])
 
     def _pressure(self, resource: str) -> float:
         return parse_pressure(self._read(f"pressure/{resource}"))
@@ -152,7 +156,7 @@ def parse_meminfo(text: str) -> dict[str, int]:
     for line in text[: text.rfind("\n") + 1].splitlines():
         name, _, rest = line.partition(":")
         words = rest.split()
-        if words and words[0].isdecimal():
+        if words and words[0].isdecimal() and len(words[0]) <= DIGITS_MAX:
             sizes[name] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
     return sizes
 
@@ -221,6 +225,13 @@ def is_mesh(address: str) -> bool:
     if address.startswith(start):
         return low <= int(address.split(".")[1]) < high
     return address.startswith(_MESH_IPV6)
+
+
+def _amount(text: str) -> float:
+    amount = float(text)
+    if not 0 <= amount < float("inf"):
+        raise ValueError("no amount")
+    return amount
 
 
 def _memory_used(memory: dict[str, int]) -> int | None:

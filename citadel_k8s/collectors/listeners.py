@@ -9,15 +9,9 @@ from __future__ import annotations
 
 import os
 
-from citadel_k8s.collectors.procfs import (
-    ip_number,
-    known,
-    parse_if_inet6,
-    parse_local_ipv4,
-    parse_routes,
-    read_listeners,
-    read_text,
-)
+from citadel_k8s.collectors.nettables import own_address, read_listeners
+from citadel_k8s.collectors.procfs import known
+from citadel_k8s.collectors.socketowners import Group, OwnerSearch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,25 +35,7 @@ EPHEMERAL: Final = 32768
 """First port of those that the kernel gives to whoever asks for none; no service is behind one
 by intention."""
 
-DESCRIPTORS_MAX: Final = 4096
-"""Open files of one process that are searched for a socket; reading each takes a microsecond."""
-
 _ANY: Final = frozenset({"0.0.0.0", "::"})
-_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "tini", "dumb-init", "conda", "uv"})
-
-
-class Group:
-    """Processes that share one pod's, or the host's, network."""
-
-    __slots__ = ("chains", "pod_uid")
-
-    def __init__(self, pod_uid: str | None) -> None:
-        self.pod_uid = pod_uid
-        self.chains: list[list[Seen]] = []
-
-    def members(self) -> list[Seen]:
-        """Give all processes once, the first of each chain of parents before its children."""
-        return list({seen.pid: seen for chain in self.chains for seen in reversed(chain)}.values())
 
 
 class ListenerSearch:
@@ -184,58 +160,6 @@ class ListenerSearch:
 _TABLES: Final = ("tcp", "tcp6")
 
 
-class OwnerSearch:
-    """Finds which of some known processes a socket belongs to.
-
-    Parameters
-    ----------
-    proc : str
-        The host's ``/proc``.
-    """
-
-    def __init__(self, proc: str) -> None:
-        self._proc = proc
-        self._kept: dict[tuple[str | None, int], tuple[list[tuple[int, int]], int | None, bool]]
-        self._kept = {}
-        self._used: dict[tuple[str | None, int], tuple[list[tuple[int, int]], int | None, bool]]
-        self._used = {}
-
-    def end(self) -> None:
-        """Forget the sockets that this collection did not ask for."""
-        self._kept, self._used = self._used, {}
-
-    def of(self, group: Group, members: list[Seen], port: int, inode: int) -> Seen | None:
-        """Give the process; None if it is none of the group's, or nobody can tell."""
-        key = (group.pod_uid, inode)
-        marks = [(seen.pid, seen.started) for seen in members]
-        kept = self._kept.get(key)
-        if kept is None or kept[0] != marks:
-            kept = (marks, *self._by_descriptor(members, inode))
-        self._used[key] = kept
-        _, pid, sure = kept
-        if pid is not None:
-            return next(seen for seen in members if seen.pid == pid)
-        if sure:
-            return None
-        told = [seen for seen in members if port in seen.ports]
-        served = [seen for seen in told if seen.name not in _SHELLS]
-        return next(iter(served or told), None) or _first_of_container(group, members)
-
-    def _by_descriptor(self, members: list[Seen], inode: int) -> tuple[int | None, bool]:
-        # A child may have inherited the socket, so the first parent that has it is asked first.
-        sure, link = True, f"socket:[{inode}]"
-        for seen in members:
-            folder = f"{self._proc}/{seen.pid}/fd"
-            try:
-                names = os.listdir(folder)  # noqa: PTH208 - pathlib is 1 MiB
-            except OSError:
-                sure = False
-                continue
-            if any(_links_to(f"{folder}/{name}", link) for name in names[:DESCRIPTORS_MAX]):
-                return seen.pid, True
-        return None, sure
-
-
 def pod_sockets(sockets: list[Socket], own: str | None) -> list[Socket]:
     """Give the sockets that can be reached from outside, at the address to ask, by port."""
     by_port: dict[int, Socket] = {}
@@ -263,40 +187,3 @@ def chosen(sockets: list[Socket], members: list[Seen], ports: frozenset[int]) ->
     told = ports.union(*(seen.ports for seen in members))
     likely = [socket for socket in sockets if socket[1] in told]
     return likely or [socket for socket in sockets if socket[1] < EPHEMERAL][:GUESSES_MAX]
-
-
-def own_address(net: str) -> str | None:
-    """Give the address at which others reach a network namespace, of its folder ``net``.
-
-    GPU nodes have networks for storage and collectives beside the cluster's: the one wanted is
-    that of the interface of the default route.
-    """
-    ipv4 = known(lambda: parse_local_ipv4(read_text(f"{net}/fib_trie"))) or []
-    usable = [a for a in ipv4 if not a.startswith(("127.", "169.254."))]
-    if usable:
-        routes = known(lambda: parse_routes(read_text(f"{net}/route"))) or []
-        return min(usable, key=lambda address: _distance(address, routes))
-    ipv6 = known(lambda: parse_if_inet6(read_text(f"{net}/if_inet6"))) or []
-    return next(iter(ipv6), None)
-
-
-def _distance(address: str, routes: list[tuple[str, int, int]]) -> int:
-    defaults = {interface for interface, _, mask in routes if mask == 0}
-    number = ip_number(address)
-    near = [(mask, name) for name, to, mask in routes if mask and number & mask == to]
-    if not near:
-        return 1  # some networks give a pod one address and no subnet
-    return 0 if max(near)[1] in defaults else 2
-
-
-def _first_of_container(group: Group, members: list[Seen]) -> Seen | None:
-    if group.pod_uid is None or len({seen.container_id for seen in members}) != 1:
-        return None
-    return members[0]
-
-
-def _links_to(path: str, target: str) -> bool:
-    try:
-        return os.readlink(path) == target  # noqa: PTH115 - pathlib is 1 MiB
-    except OSError:
-        return False

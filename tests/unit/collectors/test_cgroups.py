@@ -4,7 +4,7 @@ import pytest
 
 from citadel_k8s.collectors.base import containers_from
 from citadel_k8s.collectors.cgroups import LIMIT_LOOKS, READ_CGROUPS, SANDBOX_LOOKS, ContainerSource
-from citadel_k8s.collectors.podtrees import SEARCH_LOOKS, SEARCH_MAX
+from citadel_k8s.collectors.podtrees import SEARCH_LOOKS, SEARCH_MAX, PodTrees
 from citadel_k8s.models.readings import ContainerUsage
 from tests.unit.collectors import trees
 from tests.unit.collectors.trees import (
@@ -333,6 +333,25 @@ def test_the_search_for_an_unusual_place_ends(tmp_path: Path, source: ContainerS
     assert answer(source)["reason"] == "NoCgroups"
 
 
+def test_a_host_without_kubernetes_is_searched_seldom(
+    tmp_path: Path, source: ContainerSource, monkeypatch: pytest.MonkeyPatch
+):
+    searches: list[int] = []
+    monkeypatch.setattr(PodTrees, "_search", lambda _self: searches.append(1) or [])
+    trees.write(tmp_path / "sys/fs/cgroup/cgroup.controllers", "cpu\n")
+    for _ in range(3 * SEARCH_LOOKS):
+        assert answer(source)["reason"] == "NoCgroups"
+    assert len(searches) == 3
+
+
+def test_a_host_that_gets_its_mounts_late_is_read(tmp_path: Path, source: ContainerSource):
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    assert answer(source)["reason"] == "NoCgroups"
+    trees.container_v1(tmp_path, PATH)
+    kinds = [answer(source)["kind"] for _ in range(SEARCH_LOOKS + 1)]
+    assert kinds[-1] == "reading"
+
+
 def test_a_mount_that_cannot_be_listed_is_a_failure(tmp_path: Path, source: ContainerSource):
     trees.write(tmp_path / "sys/fs/cgroup", "a file")
     given = answer(source)
@@ -356,6 +375,27 @@ def test_nothing_is_remembered_of_what_is_gone(tmp_path: Path, source: Container
     assert source._version is not None
     read(source)
     assert source._version.files._kept == {}
+
+
+def test_no_file_stays_open_when_the_pods_are_gone_or_the_source_is(
+    tmp_path: Path, source: ContainerSource
+):
+    before = trees.open_files()
+    folder = trees.container(tmp_path, PATH)
+    read(source)
+    assert trees.open_files() > before
+    folder.parents[2].rename(tmp_path / "gone")
+    for _ in range(3):
+        assert answer(source)["reason"] == "NoCgroups"
+    assert trees.open_files() == before
+    trees.container(tmp_path, PATH)
+    assert len(read(source)) == len(read(source)) == 1
+    again = trees.open_files()
+    other = ContainerSource(str(tmp_path))
+    read(other)
+    assert trees.open_files() > again
+    del other
+    assert trees.open_files() == again
 
 
 def test_the_answer_makes_readings(tmp_path: Path, source: ContainerSource):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.collectors.base import processes_from
-from citadel_k8s.collectors.listeners import LISTENERS_MAX, POD_LISTENERS_MAX, own_address
+from citadel_k8s.collectors.listeners import LISTENERS_MAX, POD_LISTENERS_MAX
 from citadel_k8s.collectors.processes import ProcessSource
 from citadel_k8s.models.readings import Listener
 from tests.unit.collectors import trees
@@ -283,32 +283,6 @@ def test_from_a_pod_the_hosts_loopback_is_out_of_reach(root: Path, source: Proce
         (8000, "192.0.2.7"),
         (8001, "192.0.2.7"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("addresses", "routes", "wanted"),
-    [
-        (["10.244.1.5"], [], "10.244.1.5"),
-        ([], [], None),
-        (
-            ["10.56.0.9", "10.244.1.5"],
-            [("eth0", "0.0.0.0/0"), ("eth0", "10.244.1.0/24"), ("net1", "10.56.0.0/16")],
-            "10.244.1.5",
-        ),
-        (
-            ["10.56.0.9", "10.244.1.5"],
-            [("eth0", "0.0.0.0/0"), ("eth0", "169.254.1.1/32"), ("net1", "10.56.0.0/16")],
-            "10.244.1.5",
-        ),
-        (["169.254.3.3", "fd00::5"], [], "fd00::5"),
-    ],
-)
-def test_the_address_wanted_is_that_of_the_clusters_network(
-    tmp_path: Path, addresses: list[str], routes: list[tuple[str, str]], wanted: str | None
-):
-    table = trees.route(*routes)
-    folder = trees.network(tmp_path, "pod", addresses=addresses, route=table)
-    assert own_address(str(folder)) == wanted
 
 
 def test_this_machines_listeners_can_be_read():
