@@ -16,7 +16,7 @@ TAG_MAX: Final = 128
 TAGS_MAX: Final = 128
 """Tags of one node: the hundred that can be configured, and those of its GPUs."""
 
-_GIB: Final = 1024**3
+_VRAM_MAX: Final = 100_000
 
 _MAKERS: Final = frozenset({"nvidia", "geforce", "tesla", "quadro", "amd", "instinct", "intel"})
 _FORMS: Final = re.compile(r"^([0-9]+g[bi]?b?|hbm[0-9a-z]*|sxm[0-9]*|pcie|nvl|graphics|gpu)$")
@@ -98,8 +98,8 @@ def _model(gpu: Gpu) -> str | None:
 
 
 def _memory(gpu: Gpu) -> str | None:
-    size = gpu.memory_total_bytes
-    return f"vram:{round(size / _GIB)}gb" if size and size >= _GIB else None
+    size = units.gib(gpu.memory_total_bytes)
+    return f"vram:{round(size)}gb" if size is not None and 1 <= size <= _VRAM_MAX else None
 
 
 def _engines(services: Iterable[Engine] | None) -> list[str | dict[str, object]] | None:

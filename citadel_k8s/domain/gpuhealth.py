@@ -197,4 +197,4 @@ def _replays(history: GpuHistory, gpu: Gpu, at: float) -> tuple[int | None, floa
 
 def _below(value: int | None, most: int | None) -> bool:
     # Zero lanes or no generation is a link that could not be read, not one that is slow.
-    return bool(value) and most is not None and value < most
+    return value is not None and most is not None and 0 < value < most

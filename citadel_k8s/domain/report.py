@@ -210,9 +210,9 @@ def _system(host: Host) -> SystemInfo:
         ),
         swap_used_gb=units.gib(host.swap_used_bytes),
         swap_total_gb=units.gib(host.swap_total_bytes),
-        load_1m=host.load_1m,
-        load_5m=host.load_5m,
-        load_15m=host.load_15m,
+        load_1m=units.figure(host.load_1m),
+        load_5m=units.figure(host.load_5m),
+        load_15m=units.figure(host.load_15m),
         kubelet_disk_used_gb=units.gib(host.kubelet_disk_used_bytes),
         kubelet_disk_total_gb=units.gib(host.kubelet_disk_total_bytes),
         kubelet_disk_percent=units.share(
@@ -223,10 +223,10 @@ def _system(host: Host) -> SystemInfo:
         memory_pressure_percent=units.percent(host.memory_pressure_ratio),
         io_pressure_percent=units.percent(host.io_pressure_ratio),
         kernel=units.name(host.kernel),
-        cpu_count=host.cpu_count,
-        host_uptime_seconds=units.whole(host.uptime_seconds),
-        network_rx_bytes=host.network_rx_bytes,
-        network_tx_bytes=host.network_tx_bytes,
+        cpu_count=units.count(host.cpu_count),
+        host_uptime_seconds=units.count(host.uptime_seconds),
+        network_rx_bytes=units.count(host.network_rx_bytes),
+        network_tx_bytes=units.count(host.network_tx_bytes),
     )
 
 

@@ -55,7 +55,7 @@ def _gpu(gpu: Gpu, driver: str | None, snapshot: Snapshot) -> GpuInfo:
         name=units.name(gpu.name) or "unknown",
         memory_used_mb=units.mib(gpu.memory_used_bytes),
         memory_total_mb=units.mib(gpu.memory_total_bytes),
-        temperature_celsius=gpu.temperature_celsius,
+        temperature_celsius=units.count(gpu.temperature_celsius),
         utilization_percent=units.percent(gpu.utilization_ratio),
         driver=units.name(driver),
         uuid=units.name(gpu.uuid),
@@ -64,7 +64,7 @@ def _gpu(gpu: Gpu, driver: str | None, snapshot: Snapshot) -> GpuInfo:
         vendor=units.name(gpu.vendor),
         pci_bus_id=units.name(gpu.pci_bus_id),
         memory_bus_percent=units.percent(gpu.memory_bus_ratio),
-        memory_temperature_celsius=gpu.memory_temperature_celsius,
+        memory_temperature_celsius=units.count(gpu.memory_temperature_celsius),
         energy_joules=units.tenth(gpu.energy_joules),
         clock_graphics_mhz=units.mhz(gpu.clock_graphics_hertz),
         clock_sm_mhz=units.mhz(gpu.clock_sm_hertz),
@@ -96,10 +96,10 @@ def _ecc(ecc: EccErrors | None) -> EccInfo | None:
     if ecc is None:
         return None
     return EccInfo(
-        corrected_volatile=ecc.corrected_volatile,
-        uncorrected_volatile=ecc.uncorrected_volatile,
-        corrected_aggregate=ecc.corrected_aggregate,
-        uncorrected_aggregate=ecc.uncorrected_aggregate,
+        corrected_volatile=units.count(ecc.corrected_volatile),
+        uncorrected_volatile=units.count(ecc.uncorrected_volatile),
+        corrected_aggregate=units.count(ecc.corrected_aggregate),
+        uncorrected_aggregate=units.count(ecc.uncorrected_aggregate),
     )
 
 
@@ -107,8 +107,8 @@ def _row_remap(rows: RowRemap | None) -> RowRemapInfo | None:
     if rows is None:
         return None
     return RowRemapInfo(
-        corrected=rows.corrected,
-        uncorrected=rows.uncorrected,
+        corrected=units.count(rows.corrected) or 0,
+        uncorrected=units.count(rows.uncorrected) or 0,
         pending=rows.pending,
         failed=rows.failed,
     )
@@ -118,13 +118,13 @@ def _pcie(pcie: Pcie | None) -> PcieInfo | None:
     if pcie is None:
         return None
     return PcieInfo(
-        generation=pcie.generation,
-        generation_max=pcie.generation_max,
-        width=pcie.width,
-        width_max=pcie.width_max,
-        replays=pcie.replays,
-        rx_bytes_per_second=pcie.rx_bytes_per_second,
-        tx_bytes_per_second=pcie.tx_bytes_per_second,
+        generation=units.count(pcie.generation),
+        generation_max=units.count(pcie.generation_max),
+        width=units.count(pcie.width),
+        width_max=units.count(pcie.width_max),
+        replays=units.count(pcie.replays),
+        rx_bytes_per_second=units.count(pcie.rx_bytes_per_second),
+        tx_bytes_per_second=units.count(pcie.tx_bytes_per_second),
     )
 
 
@@ -137,7 +137,7 @@ def _nvlink(links: tuple[NvLink, ...] | None) -> NvLinkInfo | None:
 def _errors(links: tuple[NvLink, ...]) -> int | None:
     counts = [n for k in links for n in (k.crc_errors, k.replay_errors, k.recovery_errors)]
     known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    return units.count(sum(known)) if known else None
 
 
 def _mig(one: MigInstance) -> MigInfo:
@@ -177,7 +177,7 @@ def _holder(one: Holder, gpu: Gpu) -> HolderInfo:
         container=units.name(one.container),
         processes=len(one.pids) if counted else None,
         memory_used_mb=units.mib(one.memory_used_bytes),
-        idle_seconds=units.whole(one.idle_seconds),
+        idle_seconds=units.count(one.idle_seconds),
     )
 
 

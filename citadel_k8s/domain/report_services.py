@@ -33,22 +33,22 @@ def container_infos(snapshot: Snapshot) -> list[ContainerInfo] | None:
 
 
 def _service(engine: Engine, snapshot: Snapshot) -> ServiceInfo:
-    idle = engine.idle_seconds
+    idle = units.figure(engine.idle_seconds)
     return ServiceInfo(
         name=units.name(engine.name) or "unknown",
         type=clip(engine.type),
         status=clip(engine.status),
-        port=engine.port,
+        port=units.count(engine.port),
         health=clip(engine.health),
         models=models(engine.models),
         idle=None if idle is None else idle >= IDLE_SECONDS,
-        idle_seconds=units.whole(idle),
+        idle_seconds=units.count(idle),
         footprint=_footprint(engine, snapshot),
         engine=units.name(engine.engine),
         reason=units.name(engine.reason),
         message=units.sentence(engine.message),
-        requests_running=engine.requests_running,
-        requests_waiting=engine.requests_waiting,
+        requests_running=units.figure(engine.requests_running),
+        requests_waiting=units.figure(engine.requests_waiting),
         engine_version=units.name(engine.version),
         loaded_models=models(engine.loaded_models),
         adapters=models(engine.adapters),
@@ -75,11 +75,11 @@ def _footprint(engine: Engine, snapshot: Snapshot) -> Footprint | None:
     usage = _usage(engine, snapshot.containers.good or ())
     if usage is None and not engine.gpus:
         return None
-    cores = None if usage is None else usage.cpu_cores
+    cores = units.percent(usage.cpu_cores) if usage else None
     gpus = [one.gpu for one in snapshot.told if one.gpu.index in (engine.gpus or ())]
     return Footprint(
-        cpu_percent=UNKNOWN_PERCENT if cores is None else round(cores * 100, 1),
-        ram_bytes=None if usage is None else usage.working_set_bytes,
+        cpu_percent=UNKNOWN_PERCENT if cores is None else cores,
+        ram_bytes=units.count(usage.working_set_bytes) if usage else None,
         vram_bytes=_vram(engine, snapshot),
         gpu_util_percent=_utilization(gpus),
         has_gpu=None if engine.gpus is None else bool(engine.gpus),
@@ -104,11 +104,11 @@ def _vram(engine: Engine, snapshot: Snapshot) -> int | None:
     ]
     known = [size for size in sizes if size is not None]
     # A sum over some of the GPUs would pass for the whole.
-    return sum(known) if known and len(known) == len(sizes) else None
+    return units.count(sum(known)) if known and len(known) == len(sizes) else None
 
 
 def _utilization(gpus: Sequence[Gpu]) -> float:
-    ratios = [gpu.utilization_ratio for gpu in gpus]
+    ratios = [units.figure(gpu.utilization_ratio) for gpu in gpus]
     known = [ratio for ratio in ratios if ratio is not None]
     if not known or len(known) < len(ratios):
         return UNKNOWN_PERCENT
@@ -123,9 +123,9 @@ def _container(one: ContainerUsage, snapshot: Snapshot) -> ContainerInfo:
         namespace=units.name(place.namespace),
         pod=units.name(place.pod),
         container=units.name(place.container),
-        cpu_cores=None if one.cpu_cores is None else round(one.cpu_cores, 3),
-        cpu_limit_cores=None if one.cpu_limit_cores is None else round(one.cpu_limit_cores, 3),
-        working_set_bytes=one.working_set_bytes,
-        memory_limit_bytes=one.memory_limit_bytes,
-        restarts=place.restarts,
+        cpu_cores=units.thousandth(one.cpu_cores),
+        cpu_limit_cores=units.thousandth(one.cpu_limit_cores),
+        working_set_bytes=units.count(one.working_set_bytes),
+        memory_limit_bytes=units.count(one.memory_limit_bytes),
+        restarts=units.count(place.restarts),
     )

@@ -77,7 +77,7 @@ def _pulse(gpu: Gpu) -> PulseGpu:
         util_pct=units.percent(gpu.utilization_ratio),
         mem_used_mb=units.mib(gpu.memory_used_bytes),
         mem_total_mb=units.mib(gpu.memory_total_bytes),
-        temp_c=gpu.temperature_celsius,
+        temp_c=units.count(gpu.temperature_celsius),
         power_w=units.tenth(gpu.power_watts),
     )
 
@@ -91,8 +91,8 @@ def _inference(engines: Iterable[Engine]) -> list[PulseInference]:
             gen_tps=units.tenth(engine.generation_tokens_per_second),
             prompt_tps=units.tenth(engine.prompt_tokens_per_second),
             kv_cache_pct=units.percent(engine.kv_cache_ratio),
-            running=engine.requests_running,
-            waiting=engine.requests_waiting,
+            running=units.figure(engine.requests_running),
+            waiting=units.figure(engine.requests_waiting),
             ttft_ms_p50=units.milliseconds(engine.ttft_seconds_p50),
             e2e_ms_p50=units.milliseconds(engine.e2e_seconds_p50),
         )

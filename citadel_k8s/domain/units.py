@@ -16,44 +16,68 @@ MODEL_MAX: Final = 200
 """Characters kept of a model's name: some are the path of a file."""
 
 
+_COUNT_MAX: Final = 2**63 - 1
+_FIGURE_MAX: Final = 1e300
+
+
+def figure(value: float | None) -> float | None:
+    """Give a value, or None for what is no number: some engines say ``NaN``."""
+    return value if value is not None and -_FIGURE_MAX <= value <= _FIGURE_MAX else None
+
+
+def count(value: float | None) -> int | None:
+    """Give a whole number that 64 bits hold, or None."""
+    if value is None or not -_COUNT_MAX <= value <= _COUNT_MAX:
+        return None
+    return int(value)
+
+
 def percent(ratio: float | None) -> float | None:
     """Give 0-100 of 0-1, to a tenth."""
-    return None if ratio is None else round(ratio * 100, 1)
+    return _rounded(ratio, 100, 1)
 
 
 def share(part: int | None, whole: int | None) -> float | None:
     """Give the part in percent of the whole, to a tenth."""
-    return round(part / whole * 100, 1) if part is not None and whole else None
+    known, most = figure(part), figure(whole)
+    return _rounded(known / most, 100, 1) if known is not None and most else None
 
 
 def gib(size: int | None) -> float | None:
     """Give bytes in GiB, to a hundredth."""
-    return None if size is None else round(size / _GIB, 2)
+    return _rounded(size, 1 / _GIB, 2)
 
 
 def mib(size: int | None) -> int | None:
     """Give bytes in whole MiB, rounded down as nvidia-smi does."""
-    return None if size is None else size // _MIB
+    known = figure(size)
+    return None if known is None else count(known // _MIB)
 
 
 def mhz(frequency: int | None) -> int | None:
     """Give hertz in whole MHz."""
-    return None if frequency is None else round(frequency / _MHZ)
+    known = figure(frequency)
+    return None if known is None else count(round(known / _MHZ))
 
 
 def tenth(value: float | None) -> float | None:
     """Give a value to a tenth."""
-    return None if value is None else round(value, 1)
+    return _rounded(value, 1, 1)
+
+
+def thousandth(value: float | None) -> float | None:
+    """Give a value to a thousandth."""
+    return _rounded(value, 1, 3)
 
 
 def milliseconds(seconds: float | None) -> float | None:
     """Give seconds in milliseconds, to a tenth."""
-    return None if seconds is None else round(seconds * 1000, 1)
+    return _rounded(seconds, 1000, 1)
 
 
-def whole(value: float | None) -> int | None:
-    """Give a value without its fraction."""
-    return None if value is None else int(value)
+def _rounded(value: float | None, factor: float, digits: int) -> float | None:
+    known = figure(value)
+    return None if known is None else figure(round(known * factor, digits))
 
 
 def name(text: str | None) -> str | None:

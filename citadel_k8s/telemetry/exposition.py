@@ -4,10 +4,11 @@ Written here because a scrape of a large node has more than a thousand lines: a 
 checks each name and label of each line again, and brings an HTTP server along.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+from citadel_k8s.domain.units import figure
 
 Kind: TypeAlias = Literal["gauge", "counter", "unknown"]
 
@@ -101,4 +102,4 @@ def _escaped(text: str) -> str:
 
 def finite(value: float, kind: Kind) -> bool:
     """Say whether a value can be told: a counter that is negative is none."""
-    return math.isfinite(value) and (kind != "counter" or value >= 0)
+    return figure(value) is not None and (kind != "counter" or value >= 0)

@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.snapshot import Snapshot, gpus_now
+from citadel_k8s.domain.units import figure
 from citadel_k8s.models.readings import Gpu, NvLink
 from citadel_k8s.telemetry.exposed import Exposed, Sample, family
 from citadel_k8s.telemetry.exposition import Family
@@ -218,7 +219,8 @@ def uuid_of(gpu: Gpu, device: str) -> str:
 
 
 def _ratio(part: int | None, whole: int | None) -> float | None:
-    return part / whole if part is not None and whole else None
+    known, most = figure(part), figure(whole)
+    return known / most if known is not None and most else None
 
 
 def _sum(links: Iterable[NvLink] | None, name: str) -> int | None:

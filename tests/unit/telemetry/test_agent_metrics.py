@@ -8,7 +8,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from citadel_k8s.aio.outbox import Freshness
-from citadel_k8s.domain.report import Speaker
 from citadel_k8s.domain.snapshot import Snapshot
 from citadel_k8s.models.readings import (
     Absent,
@@ -22,56 +21,19 @@ from citadel_k8s.models.readings import (
     Pods,
     Reading,
 )
-from citadel_k8s.models.wire import ConfigInfo
-from citadel_k8s.telemetry.agent_metrics import AgentMetrics, Exposed
-from tests.unit.domain.richnode import GPUS, OLLAMA, PODS, SPEAKER, VLLM, gpu, moment, rich
+from tests.unit.domain.richnode import GPUS, OLLAMA, PODS, VLLM, gpu, moment, rich
+from tests.unit.telemetry.scraped import (
+    ONE,
+    OPENMETRICS,
+    ZERO,
+    everything,
+    labelled,
+    metrics,
+    of_gpu,
+    scrape,
+)
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
-FRESH = Freshness(last_success=900.0, last_attempt=950.0, consecutive_failures=2, sent=5, failed=3)
-CONFIG = ConfigInfo(revision="7", applied_at="2026-11-23T07:00:00Z")
-ZERO, ONE = (("gpu", "0"), ("uuid", "GPU-0")), (("gpu", "1"), ("uuid", "GPU-1"))
-OPENMETRICS = "application/openmetrics-text;version=1.0.0"
-
-Series = dict[str, dict[tuple[tuple[str, str], ...], float]]
-
-
-def metrics(
-    snapshot: Snapshot,
-    *,
-    at: float = 1000.0,
-    freshness: Freshness | None = FRESH,
-    speaker: Speaker = SPEAKER,
-    dcgm: bool = False,
-) -> AgentMetrics:
-    exposed = Exposed(
-        speaker, snapshot, moment(at), freshness, "redis", waiting=1, loop_lag=0.01, config=CONFIG
-    )
-    return AgentMetrics(lambda: exposed, dcgm=dcgm)
-
-
-def scrape(snapshot: Snapshot, **more) -> Series:
-    body, content_type = metrics(snapshot, **more).render("")
-    assert content_type.startswith("text/plain")
-    series: Series = {}
-    for family in prometheus(body.decode()):
-        for sample in family.samples:
-            labels = tuple(sorted(sample.labels.items()))
-            assert labels not in series.get(sample.name, {}), "the same series twice"
-            series.setdefault(sample.name, {})[labels] = sample.value
-    return series
-
-
-def labelled(**labels: str) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(labels.items()))
-
-
-def of_gpu(series: Series, name: str, **labels: str) -> dict[str, float]:
-    """Give a metric's values by the GPU's index, where the labels are these."""
-    return {
-        dict(key)["gpu"]: value
-        for key, value in series.get(name, {}).items()
-        if labels.items() <= dict(key).items()
-    }
 
 
 def test_gpu_series_are_in_base_units():
@@ -274,11 +236,6 @@ def test_what_is_unknown_has_no_series():
     assert names == {"citadel_gpu_info", "citadel_gpu_events_lost_total"}
 
 
-def everything() -> Snapshot:
-    card = Gpu(0, name="AMD Instinct MI300X", vendor="amd", health="ok")
-    return rich().learn_drm(Reading(Gpus("6.8.0", (card,))), at=1000, duration=0)
-
-
 @pytest.mark.parametrize("snapshot", [Snapshot(), rich(), everything()])
 @pytest.mark.parametrize("dcgm", [False, True])
 def test_a_scraper_that_asks_for_openmetrics_gets_it(snapshot: Snapshot, *, dcgm: bool):
@@ -339,52 +296,6 @@ def test_pods_that_come_and_go_leave_no_series():
         others = re.findall(rb'(?:uid|job)-(\d+)"', body)
         assert set(others) <= {str(turn).encode()}
     assert len(counts) <= 3  # the host's series go when it is not read again
-
-
-def test_the_aliases_have_the_units_and_labels_of_dcgm_exporter():
-    assert not [name for name in scrape(rich()) if name.startswith("DCGM")]
-    series = scrape(rich(), dcgm=True)
-    key = labelled(
-        gpu="0",
-        UUID="GPU-0",
-        pci_bus_id="00000000:00:00.0",
-        device="nvidia0",
-        modelName="NVIDIA H100 80GB HBM3",
-        Hostname="gpu-1.example",
-        DCGM_FI_DRIVER_VERSION="575.57.08",
-        namespace="llm",
-        pod="vllm-0",
-        container="vllm",
-    )
-    expected = {
-        "GPU_UTIL": 93,
-        "FB_USED": 65536,
-        "FB_FREE": 81559 - 65536,
-        "GPU_TEMP": 61,
-        "MEMORY_TEMP": 70,
-        "POWER_USAGE": 512.34,
-        "TOTAL_ENERGY_CONSUMPTION": 1_234_560,
-        "SM_CLOCK": 1980,
-        "MEM_CLOCK": 2619,
-        "XID_ERRORS": 13,
-        "ECC_SBE_VOL_TOTAL": 3,
-        "ECC_DBE_VOL_TOTAL": 0,
-        "PCIE_REPLAY_COUNTER": 2,
-        "NVLINK_REPLAY_ERROR_COUNT_TOTAL": 18,
-    }
-    told = {name: series[f"DCGM_FI_DEV_{name}"].get(key) for name in expected}
-    assert told == expected
-
-
-def test_an_alias_names_a_container_only_where_one_holds_the_whole_gpu():
-    series = scrape(rich(), dcgm=True)
-    rows = {dict(k)["gpu"]: dict(k)["pod"] for k in series["DCGM_FI_DEV_FB_USED"]}
-    assert rows == {"0": "vllm-0", "1": ""}
-
-
-def test_the_aliases_go_with_their_source():
-    hung = rich().learn_gpus(Failed("Unresponsive", "x"), at=1010, duration=3)
-    assert not [name for name in scrape(hung, at=1061, dcgm=True) if name.startswith("DCGM")]
 
 
 def documented() -> dict[str, tuple[str, str, str]]:
