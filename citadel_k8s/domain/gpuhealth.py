@@ -157,7 +157,8 @@ def _of_links(gpu: Gpu, history: GpuHistory, links: int) -> Iterator[Finding]:
     if pcie is not None and _below(pcie.width, pcie.width_max):
         yield findings.of("PcieWidth", f"{pcie.width} of {pcie.width_max} PCIe lanes")
     expected = max(history.links_up, links)
-    if gpu.nvlinks is not None and up_links(gpu.nvlinks) < expected:
+    # A sliced GPU has its links off.
+    if gpu.nvlinks is not None and not gpu.mig_enabled and up_links(gpu.nvlinks) < expected:
         up = up_links(gpu.nvlinks)
         yield findings.of("NvLinkDown", f"{up} NVLinks are up, {expected} are expected")
 

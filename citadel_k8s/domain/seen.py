@@ -59,8 +59,14 @@ def see(before: Sequence[SeenGpu], gpus: Sequence[Gpu], at: float) -> tuple[Seen
         if old is not None:
             rest.remove(old)
         seen.append(_see_one(old, gpu, at))
-    # A GPU that the driver no longer lists did not become well by that.
-    seen.extend(_missing(old) for old in rest if old.good is not None)
+    # A GPU that the driver no longer lists did not become well by that. The others may have moved
+    # up, and each number is one GPU's.
+    taken = {gpu.index for gpu in gpus}
+    for old in rest:
+        if old.good is not None:
+            index = max(taken) + 1 if old.last.index in taken else old.last.index
+            taken.add(index)
+            seen.append(_missing(old, index))
     return tuple(sorted(seen, key=lambda s: s.last.index))
 
 
@@ -114,9 +120,9 @@ def _see_one(old: SeenGpu | None, gpu: Gpu, at: float) -> SeenGpu:
     return SeenGpu(gpu, old.good, old.good_at, history)
 
 
-def _missing(old: SeenGpu) -> SeenGpu:
+def _missing(old: SeenGpu, index: int) -> SeenGpu:
     gone = Gpu(
-        index=old.last.index,
+        index=index,
         vendor=old.last.vendor,
         health="failed",
         reason="GpuMissing",

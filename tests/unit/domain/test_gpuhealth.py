@@ -193,6 +193,10 @@ def test_a_gpu_with_fewer_links_than_most_of_its_kind_is_degraded_from_the_start
     assert one.reason == "NvLinkDown"
 
 
+def test_a_sliced_gpu_has_its_links_off():
+    assert after((0, links(18)), (10, replace(links(0), mig_enabled=True))).health == "ok"
+
+
 def test_bridged_pairs_among_others_set_no_standard():
     assert usual_links([links(4), links(4), links(0), links(0)], WELL.name) == 0
     assert usual_links([], WELL.name) == 0

@@ -62,6 +62,12 @@ def test_a_gpu_that_was_well_once_is_never_forgotten(outcomes: list[Outcome[Gpus
 
 
 @given(st.lists(OUTCOMES, max_size=8))
+def test_each_number_is_one_gpus(outcomes: list[Outcome[Gpus]]):
+    numbers = [gpu.index for gpu in gpus_now(after(outcomes), 100.0)]
+    assert len(numbers) == len(set(numbers))
+
+
+@given(st.lists(OUTCOMES, max_size=8))
 def test_only_what_the_last_answer_called_well_is_well(outcomes: list[Outcome[Gpus]]):
     snapshot = after(outcomes)
     last = outcomes[-1] if outcomes else None
