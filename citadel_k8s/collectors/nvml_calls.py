@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from citadel_k8s.collectors.lines import Announce, Skip
 
     T = TypeVar("T")
+    N = TypeVar("N", bound=float)
 
 REPROBE_COLLECTIONS: Final = 360
 """Collections after which a call that a GPU does not support is tried again: an hour at one in
@@ -154,17 +155,15 @@ class GpuCalls:
                 self._failed(name, value.nvmlReturn, core=False)
         return found
 
-    def check(
-        self, what: str, value: float | None, low: float, high: float, *, core: bool = False
-    ) -> bool:
-        """Say whether a value can be: drivers of broken GPUs give numbers that cannot."""
-        if value is None:
-            return False
-        if low <= value <= high:
-            return True
+    def believe(
+        self, what: str, value: N | None, low: float, high: float, *, core: bool = False
+    ) -> N | None:
+        """Give a value that can be: drivers of broken GPUs give numbers that cannot."""
+        if value is None or low <= value <= high:
+            return value
         if core:
             self.fault.note("BadValue", f"{what} of {value} cannot be")
-        return False
+        return None
 
     def _failed(self, name: str, code: int, *, core: bool) -> None:
         if code in _UNSUPPORTED:

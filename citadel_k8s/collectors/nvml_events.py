@@ -8,16 +8,15 @@ the set, seen under a lock, before the main thread frees it or stops NVML.
 from __future__ import annotations
 
 import threading
-from ctypes import byref, c_uint, c_void_p, cast
 
 import pynvml
 
 from citadel_k8s.collectors.lines import WHOLE_GPU
-from citadel_k8s.collectors.nvml_calls import OVER
+from citadel_k8s.collectors.nvml_eventset import EventSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from typing import Any, Final, TypeAlias
 
     from citadel_k8s.collectors.lines import Announce, Skip
@@ -42,58 +41,12 @@ LEAVE_PATIENCE: Final = 30.0
 """Seconds that the main thread waits for the other to be out of a set; the parent's patience
 ends long before."""
 
-XID_MAX: Final = 0xFFFF
-"""Largest XID that is believed; those in use are below 1000."""
-
 WAIT_CALL: Final = "nvmlEventSetWait"
 
 _LOOK_MILLISECONDS: Final = 100
 _SPARE_MILLISECONDS: Final = 1000
 
 _SET_CALLS: Final = ("nvmlEventSetCreate", "nvmlEventSetFree")
-
-_MEMORY_ERRORS: Final = (
-    pynvml.nvmlEventTypeSingleBitEccError
-    | pynvml.nvmlEventTypeDoubleBitEccError
-    | pynvml.nvmlEventTypeSingleBitEccErrorStorm
-    | pynvml.nvmlEventTypeDramRetirementEvent
-    | pynvml.nvmlEventTypeDramRetirementFailure
-    | pynvml.nvmlEventTypeNonFatalPoisonError
-    | pynvml.nvmlEventTypeFatalPoisonError
-)
-
-WANTED: Final = (
-    pynvml.nvmlEventTypeXidCriticalError
-    | _MEMORY_ERRORS
-    | pynvml.nvmlEventMigConfigChange
-    | pynvml.nvmlEventTypeGpuUnavailableError
-    | pynvml.nvmlEventTypeGpuRecoveryAction
-)
-"""Events asked for. Those of clocks and power are not: they come by the thousand on a busy GPU,
-and each collection reads the reasons why clocks are low."""
-
-
-class EventSet:
-    """One event set of NVML, the GPUs in it by their handles, and those asked to be in it."""
-
-    def __init__(self, handle: pynvml.c_nvmlEventSet_t) -> None:
-        self.handle = handle
-        self.gpus: dict[int, GpuReader] = {}
-        self.tried: set[int] = set()
-        self.failing = False
-
-    def take(self, gpus: Sequence[tuple[GpuReader, dict[str, Any]]], announce: Announce) -> None:
-        """Register the GPUs that answer and are not in yet.
-
-        A GPU that is lost would fail each wait, and so hide the events of the others.
-        """
-        for gpu, values in gpus:
-            if gpu.handle is None or values["reason"] in OVER:
-                self.tried.discard(gpu.index)
-            elif gpu.index not in self.tried:
-                self.tried.add(gpu.index)
-                if _register(gpu.index, gpu.handle, self.handle, announce):
-                    self.gpus[_address(gpu.handle)] = gpu
 
 
 class Events:
@@ -109,14 +62,13 @@ class Events:
     def watch(self, tell: Tell) -> None:
         """Tell events for ever; for a thread of its own."""
         told = 0
-        data = pynvml.c_nvmlEventData_t()
         while True:
             events = self._enter()
-            code = _wait(events.handle, data)
+            code = events.wait(WAIT_MILLISECONDS)
             while code == pynvml.NVML_ERROR_TIMEOUT and self._set is events:
                 self._lost, told = False, 0
-                code = _wait(events.handle, data)
-            event = _told(events, data) if code == pynvml.NVML_SUCCESS else None
+                code = events.wait(WAIT_MILLISECONDS)
+            event = events.event() if code == pynvml.NVML_SUCCESS else None
             self._leave(happened=code == pynvml.NVML_SUCCESS)
             if code not in {pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_TIMEOUT}:
                 self._failed(events, tell)
@@ -181,16 +133,13 @@ class Events:
                 return False
         if events is not None and (None, "nvmlEventSetFree") not in skip:
             announce(None, "nvmlEventSetFree")
-            try:
-                pynvml.nvmlEventSetFree(events.handle)
-            except pynvml.NVMLError:
-                return True  # nobody waits on it any more, and that is what counts
+            events.free()
         return True
 
     def _enter(self) -> EventSet:
         with self._changed:
             while True:
-                if self._set is not None and self._set.gpus:
+                if self._set:
                     self._waiting = True
                     return self._set
                 self._changed.wait()
@@ -215,50 +164,6 @@ class Events:
             self._changed.wait_for(lambda: self._set is not events, seconds)
 
 
-def _register(
-    index: int,
-    handle: pynvml.c_nvmlDevice_t,
-    events: pynvml.c_nvmlEventSet_t,
-    announce: Announce,
-) -> bool:
-    try:
-        announce(index, "nvmlDeviceGetSupportedEventTypes")
-        supported = pynvml.nvmlDeviceGetSupportedEventTypes(handle) & WANTED
-        if not supported:
-            return False
-        announce(index, "nvmlDeviceRegisterEvents")
-        pynvml.nvmlDeviceRegisterEvents(handle, supported, events)
-    except pynvml.NVMLError:
-        return False
-    return True
-
-
-def _wait(events: pynvml.c_nvmlEventSet_t, data: pynvml.c_nvmlEventData_t) -> int:
-    # Past the library's own function, which makes an exception of each time that nothing happens.
-    wait = getattr(pynvml.nvmlLib, "nvmlEventSetWait_v2", None)
-    if wait is None:
-        return pynvml.NVML_ERROR_FUNCTION_NOT_FOUND
-    return int(wait(events, byref(data), c_uint(WAIT_MILLISECONDS)))
-
-
 def _left_out(index: int, skip: Skip) -> bool:
     calls = (WHOLE_GPU, "nvmlDeviceGetSupportedEventTypes", "nvmlDeviceRegisterEvents")
     return any((index, call) in skip for call in calls)
-
-
-def _told(events: EventSet, data: pynvml.c_nvmlEventData_t) -> dict[str, Any] | None:
-    gpu = events.gpus.get(_address(data.device))
-    index, uuid = (None, None) if gpu is None else (gpu.index, gpu.uuid)
-    if data.eventType & pynvml.nvmlEventTypeXidCriticalError:
-        return {"kind": "xid", "index": index, "uuid": uuid, "xid": _xid(data.eventData)}
-    if data.eventType & _MEMORY_ERRORS:
-        return {"kind": "ecc", "index": index, "uuid": uuid, "xid": None}
-    return None
-
-
-def _xid(number: int) -> int | None:
-    return number if number <= XID_MAX else None
-
-
-def _address(handle: pynvml.c_nvmlDevice_t) -> int:
-    return cast(handle, c_void_p).value or 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pynvml
 
+from citadel_k8s.collectors.nvml_fast import POWER_MAX
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
@@ -23,7 +25,6 @@ PAGES_MAX: Final = 64
 _LINKS_MAX: Final = 36
 _GENERATION_MAX: Final = 16
 _WIDTH_MAX: Final = 32
-_POWER_MAX: Final = 20_000_000
 _MILLI: Final = 1000
 
 _ECC: Final = (
@@ -82,10 +83,10 @@ def read_slow(
     fields = calls.fields(handle, _FIELDS)
     name = "nvmlDeviceGetEnforcedPowerLimit"
     limit = calls.ask(name, pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
-    sane = calls.check("power limit", limit, 1, _POWER_MAX)
+    milliwatts = calls.believe("power limit", limit, 1, POWER_MAX)
     enabled = _ecc_enabled(calls, handle, fields)
     return {
-        "power_limit_watts": limit / _MILLI if limit is not None and sane else None,
+        "power_limit_watts": None if milliwatts is None else milliwatts / _MILLI,
         "ecc_enabled": enabled,
         # What counters say that do not count would pass for a healthy memory.
         "ecc": None if enabled is False else _ecc(calls, handle, fields),
