@@ -155,6 +155,7 @@ class AgentSettings(Settings):
     tags: tuple[str, ...] = Field(default=(), max_length=100)
     headscale_node_id: str | None = Field(default=None, pattern=r"^[0-9]{1,19}$")
     mesh_address: str | None = None
+    pod_ip: str | None = None
     publish: Literal["redis", "api", "none"] = "redis"
     stream_max_length: int = Field(default=STATUS_STREAM_MAXLEN, ge=1)
     api_base_url: str | None = None

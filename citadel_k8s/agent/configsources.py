@@ -1,7 +1,7 @@
-"""Where configuration comes from: a queue that forgets nothing, a channel that hurries."""
+"""Where configuration comes from: a queue that forgets nothing."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, NoReturn, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 from citadel_k8s.domain.configmessage import ConfigEntry
 from citadel_k8s.stores.configs import CONFIG_STREAM, DEAD_LETTERS, DEAD_LETTERS_MAXLEN
@@ -38,23 +38,6 @@ class ConfigQueue(Protocol):
 
     async def bury(self, letter: Mapping[str, str]) -> None:
         """Append to the dead letters."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-        ...
-
-
-class ConfigChannel(Protocol):
-    """A channel on which a message is heard by whoever listens at that moment."""
-
-    @property
-    def name(self) -> str:
-        """Name of the channel."""
-        ...
-
-    async def listen(self, heard: Callable[[bytes], Awaitable[None]]) -> NoReturn:
-        """Hand on each message until the connection is lost; raises `StreamError` then."""
         ...
 
     async def close(self) -> None:

@@ -10,14 +10,13 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
 
 from citadel_k8s.agent.configledger import Ledger
-from citadel_k8s.agent.configqueue import PAUSE_FIRST, QueueFollower
-from citadel_k8s.agent.configsources import ConfigChannel, ConfigQueue
+from citadel_k8s.agent.configqueue import QueueFollower
+from citadel_k8s.agent.configsources import ConfigQueue
+from citadel_k8s.agent.following import Channel, follow
 from citadel_k8s.agent.nodesettings import NodeConfig, check_engine
 from citadel_k8s.agent.state import State
-from citadel_k8s.aio.backoff import Backoff
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.config import AgentSettings
 from citadel_k8s.domain.configmessage import REASON_MAX, Identity, read_hint
@@ -25,14 +24,6 @@ from citadel_k8s.domain.facts import clip
 from citadel_k8s.errors import CitadelError, WireError
 from citadel_k8s.models.wire import ConfigInfo
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
-
-CHANNEL_PAUSE_MAX: Final = 300.0
-"""Longest base of a pause before the channel is tried again, in seconds. Source: the wire
-contract; the queue misses nothing meanwhile."""
-
-PROVED_SECONDS: Final = 30.0
-"""Seconds that a channel must have lasted for its next pause to be short again: a server that
-accepts and closes would else be asked every second."""
 
 log = get_logger("configuration")
 
@@ -48,7 +39,7 @@ class Configuration:
         Who this is; with an empty one no message is for it.
     queue : ConfigQueue or None
         The truth; closed by `close`.
-    channel : ConfigChannel or None
+    channel : Channel or None
         The courtesy; closed by `close`. Where it is heard by other means, see `hear`.
     state : State
         Where what was told outlives a restart.
@@ -64,7 +55,7 @@ class Configuration:
         node_id: str,
         *,
         queue: ConfigQueue | None,
-        channel: ConfigChannel | None,
+        channel: Channel | None,
         state: State,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
@@ -114,7 +105,8 @@ class Configuration:
                 )
                 group.create_task(follower.run(), name="configuration queue")
             if self._channel is not None:
-                group.create_task(self._follow(self._channel), name="configuration channel")
+                following = follow(self._channel, self.hear, clock=self._clock, jitter=self._jitter)
+                group.create_task(following, name="configuration channel")
 
     async def hear(self, data: bytes) -> None:
         """Take a message of the node's channel, from wherever it was heard; never raises."""
@@ -134,22 +126,3 @@ class Configuration:
             if source is not None:
                 with suppress(CitadelError):
                     await source.close()
-
-    async def _follow(self, channel: ConfigChannel) -> None:
-        backoff = Backoff(PAUSE_FIRST, CHANNEL_PAUSE_MAX, jitter=self._jitter)
-        trouble = RepeatLog(log, "config_channel_lost", clock=self._clock)
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            try:
-                await channel.listen(self.hear)
-            except CitadelError as error:
-                reason = str(error)
-            except Exception as error:
-                log.exception("config_channel_failed")
-                reason = type(error).__name__
-            if loop.time() - began >= PROVED_SECONDS:
-                backoff.reset()
-                trouble.recovered()
-            trouble.failed(channel=channel.name, error=clip(reason, REASON_MAX))
-            await asyncio.sleep(backoff.pause())

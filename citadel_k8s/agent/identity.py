@@ -30,4 +30,9 @@ def speaker_of(settings: AgentSettings, *, gpu_source: str) -> Speaker:
         interval_seconds=settings.interval_seconds,
         version=__version__,
         gpu_source=gpu_source,
+        tags=settings.tags,
+        display_name=settings.display_name,
+        headscale_node_id=settings.headscale_node_id,
+        mesh_address=settings.mesh_address,
+        addresses=() if settings.pod_ip is None else (settings.pod_ip,),
     )

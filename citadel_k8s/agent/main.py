@@ -23,6 +23,7 @@ from citadel_k8s.agent.wiring import (
     collectors_of,
     configuration_of,
     publisher_of,
+    rivals_of,
 )
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.aio.outbox import Outbox
@@ -122,10 +123,12 @@ class Agent:
         self._trouble = RepeatLog(log, "publish_failed", clock=clock)
         speaker = speaker_of(settings, gpu_source=collectors.gpus.name)
         self._state = State(settings.state_folder, speaker.node_id)
-        self._configuration = configuration_of(settings, speaker.node_id, publisher, clock)
+        self._configuration = configuration_of(settings, publisher, self._state, clock)
         self._config = self._configuration.current
         self.board = Board(_told_as(speaker, self._config), self._moment)
         self.board.config = lambda: self._configuration.info
+        self._rivals = rivals_of(settings, publisher, lambda: self.board.speaker, clock)
+        self.board.notices = self._rivals.notices
         collectors.feed.bind(self.board)
         collectors.configure(self._config.engines, self._config.services)
         self._sources = self._source_loops(collectors)
@@ -193,6 +196,7 @@ class Agent:
         }
         jobs["watch loop"] = self._vitals.watch_loop
         jobs["configuration"] = self._configuration.run
+        jobs["rivals"] = self._rivals.run
         jobs["certificates"] = self._access.keep_fresh
         if isinstance(self._publisher, ApiPublisher):
             jobs["websocket"] = self._publisher.run
@@ -280,6 +284,9 @@ class Agent:
                 self._trouble.failed(error=str(error))
                 raise
             self._trouble.recovered()
+            if isinstance(publisher, ApiPublisher):
+                speaker = replace(self.board.speaker, transport=publisher.pubsub_transport)
+                self.board.speaker = speaker
 
         return send
 
@@ -305,7 +312,7 @@ class Agent:
         log.info("goodbye", said=said, error=self._outbox.freshness.last_error)
 
     async def _close(self) -> None:
-        closers = [self._server.close, self._configuration.close]
+        closers = [self._server.close, self._configuration.close, self._rivals.close]
         closers += [source.close for source in self._sources.values()]
         if self._publisher is not None:
             closers.append(self._publisher.close)

@@ -50,7 +50,7 @@ class State:
 
     def __init__(self, folder: Path | None, node_id: str) -> None:
         self._folder = folder
-        self._node_id = node_id
+        self.node_id = node_id
         self._writing: set[str] = set()
         self._success_before: str | None = None
         self._marked = False
@@ -114,7 +114,7 @@ class State:
         fields = cast("dict[str, Any]", document)
         if fields.get("version") != _VERSION:
             raise WireError("UnsupportedVersion", "version", f"must be {_VERSION}")
-        if fields.get("nodeId") != self._node_id:
+        if fields.get("nodeId") != self.node_id:
             raise WireError("OtherNode", "nodeId", "it is another node's")
         return fields
 
@@ -124,7 +124,7 @@ class State:
         if name in self._writing:
             self._trouble.failed(file=name, error="the write before it still hangs")
             return False
-        document = {"version": _VERSION, "nodeId": self._node_id, **value}
+        document = {"version": _VERSION, "nodeId": self.node_id, **value}
         data = json.dumps(document, indent=2).encode() + b"\n"
         self._writing.add(name)
         path = self._folder / name

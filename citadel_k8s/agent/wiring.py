@@ -6,9 +6,11 @@ from typing import TypedDict
 
 from citadel_k8s.agent.access import Access
 from citadel_k8s.agent.board import Board
-from citadel_k8s.agent.configsources import ConfigChannel, ConfigQueue, ProxyConfigQueue
+from citadel_k8s.agent.configsources import ConfigQueue, ProxyConfigQueue
 from citadel_k8s.agent.configuration import Configuration
+from citadel_k8s.agent.following import Channel
 from citadel_k8s.agent.identity import speaker_of
+from citadel_k8s.agent.rivals import RivalWatch, SpokenChannel
 from citadel_k8s.agent.state import State
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.collectors.base import Collector
@@ -17,6 +19,8 @@ from citadel_k8s.collectors.fake import FakeEngines, FakeGpus
 from citadel_k8s.collectors.pods import pod_collector
 from citadel_k8s.collectors.remote import FileCollectors, nvml_collector
 from citadel_k8s.config import AgentSettings, EngineEndpoint
+from citadel_k8s.domain.keys import config_channel, presence_channel
+from citadel_k8s.domain.report import Speaker
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.models.readings import (
     ContainerUsage,
@@ -33,7 +37,7 @@ from citadel_k8s.publishers.api import ApiPublisher
 from citadel_k8s.publishers.base import Publisher
 from citadel_k8s.publishers.redis import RedisPublisher
 from citadel_k8s.publishers.token import Token, token_file, token_value
-from citadel_k8s.stores.configchannel import RedisConfigChannel
+from citadel_k8s.stores.channels import RedisChannel
 from citadel_k8s.stores.configs import RedisConfigQueue
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
@@ -150,20 +154,37 @@ def publisher_of(settings: AgentSettings, clock: Clock) -> Publisher | None:
 
 
 def configuration_of(
-    settings: AgentSettings, node_id: str, publisher: Publisher | None, clock: Clock
+    settings: AgentSettings, publisher: Publisher | None, state: State, clock: Clock
 ) -> Configuration:
     """Give what listens for configuration; to nothing where the settings do not want it."""
     queue: ConfigQueue | None = None
-    channel: ConfigChannel | None = None
+    channel: Channel | None = None
+    node_id = state.node_id
     if settings.configuration == "on":
         if isinstance(publisher, ApiPublisher):
             queue = ProxyConfigQueue(publisher.client, node_id)
         elif settings.publish == "redis" and settings.redis_url is not None:
             login = _login(settings)
             queue = RedisConfigQueue(settings.redis_url, node_id, **login)
-            channel = RedisConfigChannel(settings.redis_url, node_id, **login)
-    state = State(settings.state_folder, node_id)
+            channel = RedisChannel(settings.redis_url, config_channel(node_id), **login)
     return Configuration(settings, node_id, queue=queue, channel=channel, state=state, clock=clock)
+
+
+def rivals_of(
+    settings: AgentSettings,
+    publisher: Publisher | None,
+    speaker: Callable[[], Speaker],
+    clock: Clock,
+) -> RivalWatch:
+    """Give what listens for a second agent of the same name."""
+    channel: SpokenChannel | None = None
+    if settings.publish == "redis" and settings.redis_url is not None and publisher is not None:
+        name = presence_channel(speaker().node_id)
+        channel = RedisChannel(settings.redis_url, name, **_login(settings))
+    watch = RivalWatch(speaker, channel, clock=clock)
+    if isinstance(publisher, ApiPublisher):
+        publisher.hear_own(watch.hear)
+    return watch
 
 
 def access_of(settings: AgentSettings) -> Access:

@@ -64,6 +64,16 @@ def status_channel(node_id: str) -> str:
     return f"node:status:{node_id}"
 
 
+def config_channel(node_id: str) -> str:
+    """Give the pub/sub channel on which a change of a node's configuration is announced."""
+    return f"config:node:{node_id}"
+
+
+def presence_channel(node_id: str) -> str:
+    """Give the pub/sub channel on which agents of one node id hear of each other."""
+    return f"node:presence:{node_id}"
+
+
 def heartbeat_phase(node_id: str, interval: float) -> float:
     """Give the node's own offset on the heartbeat grid, in seconds, so that a fleet spreads."""
     # 32 bits: a quotient of 64 would round up to 1, which is not on the grid.

@@ -19,7 +19,7 @@ from citadel_k8s.models.wire import StatusMessage
 from citadel_k8s.publishers.proxy import ProxyClient
 from citadel_k8s.publishers.token import Token
 from citadel_k8s.publishers.transport import Transport
-from citadel_k8s.publishers.websocket import ProxySocket, SocketDownError
+from citadel_k8s.publishers.websocket import Object, ProxySocket, SocketDownError
 
 PUBLISH_TIMEOUT: Final = 9.5
 """Seconds for a heartbeat with everything around it: under the outbox's 10, so that a courtesy
@@ -88,11 +88,19 @@ class ApiPublisher:
         self._org_id = None if org_id is None else check_org_id(org_id)
         self._max_length = stream_max_length
         self._on_channel = on_channel
+        self._on_own: Callable[[Object], None] | None = None
 
     @property
     def pubsub_transport(self) -> str:
         """How announcements go now: ``websocket``, or ``http`` where that is down."""
         return "websocket" if self.socket.connected else "http"
+
+    def hear_own(self, callback: Callable[[Object], None]) -> None:
+        """Have what is announced under the node's id heard, by whomever, once its org is known.
+
+        Call it before the first heartbeat.
+        """
+        self._on_own = callback
 
     async def run(self) -> None:
         """Keep the WebSocket up until cancelled or closed."""
@@ -115,6 +123,7 @@ class ApiPublisher:
         )
         try:
             async with asyncio.timeout_at(min(end, loop.time() + ANNOUNCE_TIMEOUT)):
+                await self._hear(org_channel(org_id, message.node_id))
                 await self._announce(org_channel(org_id, message.node_id), payload)
         except TimeoutError:
             self._on_channel("the announcement did not leave in time")
@@ -135,6 +144,11 @@ class ApiPublisher:
             await self.socket.send(frame)
         except SocketDownError:
             await self.client.announce(channel, payload)
+
+    async def _hear(self, channel: str) -> None:
+        if self._on_own is not None:
+            await self.socket.subscribe(channel, self._on_own)
+            self._on_own = None
 
     async def _learn_org(self) -> str:
         """Ask the proxy for the org, each time anew until it tells: once is not enough."""

@@ -13,7 +13,7 @@ from citadel_k8s.agent.configuration import Configuration
 from citadel_k8s.agent.state import State
 from citadel_k8s.config import AgentSettings
 from citadel_k8s.local.valkey import Valkey
-from citadel_k8s.stores.configchannel import RedisConfigChannel
+from citadel_k8s.stores.channels import RedisChannel
 from citadel_k8s.stores.configs import RedisConfigQueue
 
 STREAM = "jobs:v1:config"
@@ -75,7 +75,7 @@ def configuration(
         AgentSettings(**settings),
         node,
         queue=RedisConfigQueue(url, node, block=0.2),
-        channel=RedisConfigChannel(url, node),
+        channel=RedisChannel(url, f"config:node:{node}"),
         state=State(folder, node),
     )
 

@@ -12,6 +12,7 @@ from redis.exceptions import NoPermissionError
 
 from citadel_k8s.errors import StreamError
 from citadel_k8s.local.valkey import Valkey
+from citadel_k8s.stores.configs import RedisConfigQueue
 from citadel_k8s.stores.streams import EntryId, RedisStatusStream
 
 STREAM = "node:status:stream"
@@ -27,11 +28,16 @@ async def users(own_valkey: Valkey) -> Callable[[str], redis.asyncio.Redis]:
     admin = redis.asyncio.Redis.from_url(own_valkey.url)
     for name, rules in lines:
         if name != "default":  # this test needs its own way in
-            words = re.sub(r"\$\{\w+\}", f"{name}-secret", rules).split()
+            words = words_of(re.sub(r"\$\{\w+\}", f"{name}-secret", rules))
             await admin.execute_command("ACL", "SETUSER", name, *words)
     await admin.aclose()
     bare = f"127.0.0.1:{own_valkey.port}"
     return lambda name: redis.asyncio.Redis.from_url(f"redis://{name}:{name}-secret@{bare}")
+
+
+def words_of(rules: str) -> list[str]:
+    """Give a user's rules as the command takes them: a selector in brackets is one word."""
+    return re.findall(r"\([^)]*\)|\S+", rules)
 
 
 async def refused(call: Callable[[], Awaitable[object]]) -> None:
@@ -39,7 +45,7 @@ async def refused(call: Callable[[], Awaitable[object]]) -> None:
         await call()
 
 
-async def test_an_agent_can_tell_its_status_and_nothing_else(
+async def test_an_agent_can_tell_its_status_and_its_presence_and_read_its_configuration(
     users: Callable[[str], redis.asyncio.Redis],
 ) -> None:
     async with users("agent") as agent:
@@ -52,9 +58,32 @@ async def test_an_agent_can_tell_its_status_and_nothing_else(
         await refused(lambda: agent.xadd("other", {"a": "b"}))
         await refused(lambda: agent.publish("config:node:n", "x"))
         await refused(lambda: agent.execute_command("SUBSCRIBE", "node:status:n"))
+        await agent.publish("node:presence:n", "x")
+        for channel in ("config:node:n", "node:presence:n"):
+            pubsub = agent.pubsub()
+            await pubsub.subscribe(channel)
+            await pubsub.aclose()
         await refused(agent.flushall)
         await refused(lambda: agent.config_get("*"))
         await refused(agent.client_list)
+
+
+async def test_an_agent_can_read_configuration_and_bury_it_but_send_none(
+    own_valkey: Valkey, users: Callable[[str], redis.asyncio.Redis]
+) -> None:
+    url = f"redis://127.0.0.1:{own_valkey.port}"
+    queue = RedisConfigQueue(url, "n", username="agent", password="agent-secret", block=0.1)
+    async with users("operator") as operator, users("agent") as agent:
+        await queue.open(replay=False)
+        entry = await operator.xadd("jobs:v1:config", {"nodeId": "n", "payload": "{}"})
+        assert [e.id for e in await queue.consume()] == [entry.decode()]
+        await queue.bury({"reason": "Nothing"})
+        await queue.acknowledge(entry.decode())
+        await refused(lambda: agent.xadd("jobs:v1:config", {"a": "b"}))
+        await refused(lambda: agent.xtrim("jobs:v1:config", maxlen=0))
+        await refused(lambda: agent.xgroup_destroy("jobs:v1:config", "citadel-config-n"))
+        await refused(lambda: agent.xrange("dlq:v1:config"))
+    await queue.close()
 
 
 async def test_an_operator_can_read_and_keep_its_state(

@@ -8,7 +8,7 @@ import pytest
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.errors import StreamError
 from citadel_k8s.local.valkey import Valkey
-from citadel_k8s.stores.configchannel import RedisConfigChannel
+from citadel_k8s.stores.channels import RedisChannel
 from citadel_k8s.stores.configs import RedisConfigQueue
 from tests.integration.configserver import STREAM, Server
 
@@ -23,7 +23,7 @@ def server(own_valkey: Valkey) -> Server:
 async def test_a_server_that_hangs_is_given_up_in_time(server: Server) -> None:
     url = server.valkey.url
     queue = RedisConfigQueue(url, "n1", block=0.2, answer_timeout=0.3)
-    channel = RedisConfigChannel(url, "n1", ping_every=0.1, answer_timeout=0.3)
+    channel = RedisChannel(url, "config:node:n1", ping_every=0.1, answer_timeout=0.3)
     await queue.open(replay=False)
 
     async def heard(_data: bytes) -> None:
@@ -46,7 +46,7 @@ async def test_a_server_that_hangs_is_given_up_in_time(server: Server) -> None:
 
 
 async def channel_ends(
-    channel: RedisConfigChannel, heard: Callable[[bytes], Awaitable[None]]
+    channel: RedisChannel, heard: Callable[[bytes], Awaitable[None]]
 ) -> str:
     try:
         await channel.listen(heard)

@@ -1,4 +1,4 @@
-"""A node's channel in Redis: what is said there is said once, to whoever listens."""
+"""A channel in Redis: what is said there is said once, to whoever listens at that moment."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
@@ -13,15 +13,15 @@ SILENCE_MAX: Final = 2
 """Questions in a row that may stay without an answer: a half-open connection is found in 45 s."""
 
 
-class RedisConfigChannel:
-    """Listens on a node's channel of configuration messages.
+class RedisChannel:
+    """Listens on one channel, and speaks on it.
 
     Parameters
     ----------
     url : str
         ``redis://``, ``rediss://`` or ``unix://``.
-    node_id : str
-        Whose channel.
+    name : str
+        Which channel.
 
     Raises
     ------
@@ -32,14 +32,14 @@ class RedisConfigChannel:
     def __init__(
         self,
         url: str,
-        node_id: str,
+        name: str,
         *,
         username: str | None = None,
         password: str | None = None,
         ping_every: float = PING_EVERY,
         answer_timeout: float = ANSWER_TIMEOUT,
     ) -> None:
-        self.name = f"config:node:{node_id}"
+        self.name = name
         self._ping_every = ping_every
         self._server = RedisConnection(
             url,
@@ -80,6 +80,17 @@ class RedisConfigChannel:
             silent = 0
             if message["type"] == "message":
                 await heard(message["data"])
+
+    async def say(self, data: bytes) -> None:
+        """Say something to whoever listens.
+
+        Raises
+        ------
+        StreamError
+            If the server did not take it.
+        """
+        async with self._server.edge("publishing"):
+            await self._server.redis.publish(self.name, data)  # pyright: ignore[reportUnknownMemberType]
 
     async def close(self) -> None:
         """Let go of the connections."""
