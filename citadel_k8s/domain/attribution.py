@@ -20,6 +20,11 @@ CONFIRM_SECONDS: Final = 5.0
 not given. Processes and grants are read one after the other, and a pod may come or go between."""
 
 
+IDLE_GAP_SECONDS: Final = 90.0
+"""How long an idle time outlives looks that could not tell: three heartbeats. A new process is on
+the GPU's list before anybody has read whose it is, and it is seldom that of an idle neighbour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stray:
     """A process without a right, since a moment of the caller's."""
@@ -31,7 +36,10 @@ class Stray:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """A device that a container holds and nobody was seen on, since a moment of the caller's."""
+    """A device that a container holds and nobody was seen on, since a moment of the caller's.
+
+    ``seen`` is when that was last sure.
+    """
 
     gpu: str
     device: str
@@ -39,6 +47,7 @@ class Idle:
     pod: str
     container: str
     since: float
+    seen: float
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -90,8 +99,8 @@ def attribute(
     processes : Processes or None
         What is known of the processes that are on GPUs.
     before : Attribution or None
-        That of the last look. Idle times begin with the first look that saw a device idle; an
-        agent that starts anew begins anew, so that they are never too long. What a pod uses
+        That of the last look. Idle times begin with the first look that saw a device idle, and
+        so they begin anew with the agent: they are at least this long. What a pod uses
         without a right is told from the second look on, `CONFIRM_SECONDS` after the first.
     now : float
         The present, in seconds of any clock that does not jump.
@@ -105,14 +114,7 @@ def attribute(
     looks = [
         _Look(gpu, uses_of(gpu, owners), None if allocations is None else grants) for gpu in gpus
     ]
-    since = {idle.key: idle.since for idle in before.idle} if before else {}
-    idle = [
-        Idle(device_of(look.gpu), *grant.key, since.get(grant.key, now))
-        for look in looks
-        for grant in look.idle()
-    ]
-    if allocations is None and before is not None:
-        idle += _kept(before.idle, looks)
+    idle = _idle(looks, before.idle if before else (), now, asked=allocations is not None)
     began = {entry.key: entry.since for entry in idle}
     strays = _strays(looks, before, now)
     sure = {stray.pid for stray in strays if now - stray.since >= CONFIRM_SECONDS}
@@ -120,7 +122,7 @@ def attribute(
         holders=tuple((k.gpu.index, tuple(k.holders(began, sure, now))) for k in looks if k.told),
         processes=tuple(owners.values()),
         unplaced=grants.unplaced,
-        idle=tuple(idle),
+        idle=idle,
         strays=strays,
         pods=pods.pods if pods else (),
     )
@@ -144,6 +146,14 @@ class _Look:
         for grant, uses in self._sorted.by_grant.items():
             if self.seen and not uses and grant not in self._sorted.doubtful:
                 yield grant
+
+    def busy(self) -> set[tuple[str | None, str | None]]:
+        """Give the pods that are seen here."""
+        return {(use.owner.namespace, use.owner.pod) for use in self.uses}
+
+    def given(self) -> set[tuple[str, str, str, str]]:
+        """Give the keys of what was given of this GPU."""
+        return {grant.key for grant in self._sorted.by_grant}
 
     def strays(self) -> Iterable[Owner]:
         """Give the owners of processes without a right."""
@@ -216,10 +226,28 @@ def _strays(looks: Iterable[_Look], before: Attribution | None, now: float) -> t
     )
 
 
-def _kept(idle: Iterable[Idle], looks: Sequence[_Look]) -> list[Idle]:
-    """Give the idle times that go on while the kubelet is silent: nobody was seen there since."""
-    quiet = {device_of(look.gpu) for look in looks if look.seen and not look.uses}
-    return [entry for entry in idle if entry.gpu in quiet]
+def _idle(
+    looks: Sequence[_Look], before: Iterable[Idle], now: float, *, asked: bool
+) -> tuple[Idle, ...]:
+    """Give the idle times that go on or begin; ``asked``: the kubelet said what it gave."""
+    earlier = {idle.key: idle for idle in before}
+    found: dict[tuple[str, str, str, str], Idle] = {}
+    for look in looks:
+        for grant in look.idle():
+            known = earlier.get(grant.key)
+            since = known.since if known else now
+            found[grant.key] = Idle(device_of(look.gpu), *grant.key, since, now)
+    for look in looks:
+        gpu, busy, given = device_of(look.gpu), look.busy(), look.given()
+        quiet = not asked and look.seen and not look.uses
+        for key, idle in earlier.items():
+            if key in found or idle.gpu != gpu or (idle.namespace, idle.pod) in busy:
+                continue
+            if quiet:
+                found[key] = replace(idle, seen=now)
+            elif now - idle.seen <= IDLE_GAP_SECONDS and (not asked or key in given):
+                found[key] = idle
+    return tuple(found.values())
 
 
 def _shared_by_mps(gpu: Gpu, owners: dict[int, Owner], before: Attribution | None) -> Iterable[str]:

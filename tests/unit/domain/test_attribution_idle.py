@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from citadel_k8s.domain.attribution import Attribution, attribute
-from citadel_k8s.models.readings import Pods, Processes
+from citadel_k8s.models.readings import Pods, Process, Processes
 from tests.unit.domain.situations import G0, A, given, gpu, named, on, runs
 
 Step = Callable[[Attribution | None, float], Attribution]
@@ -68,6 +68,38 @@ def moved(before: Attribution | None, now: float) -> Attribution:
 )
 def test_the_time_that_a_gpu_is_idle(steps: list[Step], seconds: float) -> None:
     assert idle_after(*steps) == seconds
+
+
+def beside(before: Attribution | None, now: float, *processes: Process) -> Attribution:
+    """Give a look at a shared GPU with a process on it that belongs to b, if anybody knows."""
+    pods = Pods(named("a", "b"), (given("a", f"{G0}::0"), given("b", f"{G0}::1")))
+    return attribute([gpu(on(20))], pods, Processes(processes), before, now)
+
+
+def idle_of_a(found: Attribution) -> float | None:
+    return next(h.idle_seconds for h in found.of(0) or () if h.pod == "a")
+
+
+def test_a_neighbours_new_process_that_nobody_has_read_yet_ends_no_idle_time() -> None:
+    known = beside(None, 0.0, runs(20, "b"))
+    unread = beside(known, 30.0)
+    assert idle_of_a(unread) is None
+    assert idle_of_a(beside(unread, 30.1, runs(20, "b"))) == 30.1
+
+
+def test_an_idle_time_ends_where_the_doubt_lasts() -> None:
+    found = beside(None, 0.0, runs(20, "b"))
+    for now in (30.0, 60.0, 90.0, 120.0):
+        found = beside(found, now)
+    assert found.idle == ()
+    assert idle_of_a(beside(found, 121.0, runs(20, "b"))) == 0.0
+
+
+def test_an_idle_time_ends_where_the_new_process_is_the_pods_own() -> None:
+    unread = beside(beside(None, 0.0, runs(20, "b")), 30.0)
+    used = beside(unread, 30.1, runs(20, "a"))
+    assert idle_of_a(used) is None
+    assert idle_of_a(beside(used, 60.0, runs(20, "b"))) == 0.0
 
 
 def test_idle_time_goes_with_the_gpu_where_its_index_changes() -> None:
