@@ -18,6 +18,7 @@ TAGS_MAX: Final = 128
 
 _VRAM_MAX: Final = 100_000
 
+_MODEL_TYPES: Final = frozenset({"llm", "embedding"})
 _MAKERS: Final = frozenset({"nvidia", "geforce", "tesla", "quadro", "amd", "instinct", "intel"})
 _FORMS: Final = re.compile(r"^([0-9]+g[bi]?b?|hbm[0-9a-z]*|sxm[0-9]*|pcie|nvl|graphics|gpu)$")
 
@@ -105,4 +106,5 @@ def _memory(gpu: Gpu) -> str | None:
 def _engines(services: Iterable[Engine] | None) -> list[str | dict[str, object]] | None:
     if services is None:
         return None
-    return [*sorted({clip(engine.engine) for engine in services if engine.engine})]
+    models = (one for one in services if one.type in _MODEL_TYPES)
+    return [*sorted({clip(one.engine) for one in models if one.engine})]

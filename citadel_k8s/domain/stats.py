@@ -91,8 +91,8 @@ def _inference(engines: Iterable[Engine]) -> list[PulseInference]:
             gen_tps=units.tenth(engine.generation_tokens_per_second),
             prompt_tps=units.tenth(engine.prompt_tokens_per_second),
             kv_cache_pct=units.percent(engine.kv_cache_ratio),
-            running=units.figure(engine.requests_running),
-            waiting=units.figure(engine.requests_waiting),
+            running=units.plain(engine.requests_running),
+            waiting=units.plain(engine.requests_waiting),
             ttft_ms_p50=units.milliseconds(engine.ttft_seconds_p50),
             e2e_ms_p50=units.milliseconds(engine.e2e_seconds_p50),
         )

@@ -32,6 +32,13 @@ def count(value: float | None) -> int | None:
     return int(value)
 
 
+def plain(value: float | None) -> float | None:
+    """Give a value, without a fraction if it has none: ``12`` and not ``12.0``."""
+    known = figure(value)
+    whole = count(known)
+    return whole if whole == known else known
+
+
 def percent(ratio: float | None) -> float | None:
     """Give 0-100 of 0-1, to a tenth."""
     return _rounded(ratio, 100, 1)

@@ -245,8 +245,8 @@ class PulseInference(WireModel):
     gen_tps: float | None = None
     prompt_tps: float | None = None
     kv_cache_pct: float | None = None
-    running: float | None = None
-    waiting: float | None = None
+    running: int | float | None = None
+    waiting: int | float | None = None
     ttft_ms_p50: float | None = None
     e2e_ms_p50: float | None = None
 

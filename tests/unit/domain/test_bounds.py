@@ -157,3 +157,8 @@ def test_everything_at_once_is_bounded():
     snapshot = snapshot.learn_pods(Reading(Pods()), at=1000, duration=0)
     snapshot = snapshot.learn_processes(Reading(Processes()), at=1000, duration=0)
     assert message(snapshot).status.truncated
+
+
+def test_a_node_of_which_little_is_known_is_bounded_too():
+    told = bounded(status_message(SPEAKER, Snapshot(), moment()), limit=1)
+    assert told.status.truncated[-1] == "everything"

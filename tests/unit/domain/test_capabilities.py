@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from citadel_k8s.domain.capabilities import (
 )
 from citadel_k8s.domain.snapshot import Snapshot
 from citadel_k8s.models.readings import Absent, Failed, Gpu, Gpus, Reading
-from tests.unit.domain.richnode import rich
+from tests.unit.domain.richnode import OLLAMA, rich
 
 TAG = re.compile(r"^[a-z0-9][a-z0-9:._-]*$")
 GIB = 1024**3
@@ -57,6 +58,12 @@ def test_a_node_is_tagged_by_people_and_by_its_gpus():
     assert [(g.vram_mb, g.tag, g.vram_tag) for g in told.gpus or []] == [
         (81559, "gpu:h100", "vram:80gb")
     ] * 2
+
+
+def test_a_database_is_no_engine():
+    postgres = replace(OLLAMA, engine="postgres", type="database")
+    told = Snapshot().learn_engines(Reading((OLLAMA, postgres)), at=1, duration=0)
+    assert capabilities_of(told, ()).engines == ["ollama"]
 
 
 def test_tags_are_bounded():

@@ -65,6 +65,13 @@ def test_an_engine_is_told_in_the_blocks_units():
     ]
 
 
+def test_counts_are_whole_numbers_as_they_travel():
+    stats = stats_of(with_engines(replace(VLLM, requests_waiting=0.5)), date=DATE, now=1000.0)
+    assert stats is not None
+    text = stats.model_dump_json(exclude_none=True)
+    assert '"running":12,"waiting":0.5' in text
+
+
 @pytest.mark.parametrize(
     "change", [{"engine": "ollama"}, {"port": None}, {"health": "starting"}, {"engine": None}]
 )

@@ -25,9 +25,10 @@ def metrics(
     freshness: Freshness | None = FRESH,
     speaker: Speaker = SPEAKER,
     dcgm: bool = False,
+    config: ConfigInfo | None = CONFIG,
 ) -> AgentMetrics:
     exposed = Exposed(
-        speaker, snapshot, moment(at), freshness, "redis", waiting=1, loop_lag=0.01, config=CONFIG
+        speaker, snapshot, moment(at), freshness, "redis", waiting=1, loop_lag=0.01, config=config
     )
     return AgentMetrics(lambda: exposed, dcgm=dcgm)
 

@@ -157,6 +157,10 @@ def test_the_configuration_is_told():
     assert series["citadel_config_applied_timestamp_seconds"] == {(): 1_795_417_200}
 
 
+def test_without_a_configuration_nothing_is_told_of_one():
+    assert not [name for name in scrape(rich(), config=None) if "config" in name]
+
+
 def test_before_the_first_success_there_is_no_date_instead_of_a_zero():
     series = scrape(rich(), freshness=Freshness(consecutive_failures=1, failed=1))
     assert "citadel_heartbeat_last_success_timestamp_seconds" not in series
