@@ -86,8 +86,9 @@ class NodeFacts:
     def gpu_source(self) -> SourceFact | None:
         """The source of GPUs that did not deliver, one that failed first; None if all did."""
         silent = [source for source in self.sources if source.name in GPU_SOURCES]
-        # A node has GPUs of one maker; that the other's source is absent explains nothing there.
-        return next((s for s in silent if s.state == "failed"), next(iter(silent), None))
+        # Few nodes have GPUs of other makers: that those are absent explains nothing.
+        known = [s for s in silent if s.name != "drm" or s.state == "failed"]
+        return next((s for s in known if s.state == "failed"), next(iter(known), None))
 
 
 def facts_from(message: StatusMessage, *, clock_offset: float | None = None) -> NodeFacts:

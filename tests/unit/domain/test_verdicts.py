@@ -110,7 +110,10 @@ def test_an_impossible_amount_is_not_known(value):
 
 def test_a_source_of_gpus_that_failed_explains_more_than_one_that_is_absent():
     absent = {"name": "nvml", "state": "absent", "reason": "NvmlLibraryNotFound"}
+    other = {"name": "drm", "state": "absent", "reason": "NoDevice"}
     failed = {"name": "drm", "state": "failed", "reason": "Unresponsive"}
     assert facts().gpu_source is None
     assert facts(collectors=[absent]).gpu_source.reason == "NvmlLibraryNotFound"
+    assert facts(collectors=[other]).gpu_source is None
+    assert facts(collectors=[other, absent]).gpu_source.name == "nvml"
     assert facts(collectors=[absent, failed]).gpu_source.reason == "Unresponsive"
