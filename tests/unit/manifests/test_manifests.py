@@ -85,7 +85,13 @@ def test_an_agent_has_no_token() -> None:
     (pod,) = (d["spec"]["template"]["spec"] for d in DOCUMENTS if d["kind"] == "DaemonSet")
     assert pod["automountServiceAccountToken"] is False
     paths = {v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v}
-    assert paths == {"/proc", "/sys/fs/cgroup", "/var/lib/kubelet/pod-resources"}
+    assert paths == {
+        "/proc",
+        "/sys/fs/cgroup",
+        "/var/lib/kubelet/pod-resources",
+        "/var/log/containers",
+        "/var/log/pods",
+    }
 
 
 def test_no_role_has_a_wildcard_or_reaches_beyond_its_work() -> None:
