@@ -7,7 +7,7 @@ from typing import Final
 from citadel_k8s.domain import units
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.snapshot import Snapshot
-from citadel_k8s.models.readings import Absent, Engine, Gpu, Reading
+from citadel_k8s.models.readings import Engine, Gpu
 from citadel_k8s.models.wire import Capabilities, CapabilityGpu, Permissions
 
 TAG_MAX: Final = 128
@@ -40,7 +40,7 @@ def capabilities_of(snapshot: Snapshot, tags: Iterable[str]) -> Capabilities:
         console=False,
         desktop=False,
         files=False,
-        gpu=_has_gpu(snapshot),
+        gpu=bool(gpus) if snapshot.gpus_known else None,
     )
 
 
@@ -68,15 +68,6 @@ def model_tag(name: str) -> str:
     words = re.sub(r"[^a-z0-9]+", " ", name.lower()).split()
     kept = [word for word in words if word not in _MAKERS and not _FORMS.match(word)]
     return tag_of("-".join(kept))
-
-
-def _has_gpu(snapshot: Snapshot) -> bool | None:
-    if snapshot.told:
-        return True
-    answers = (snapshot.gpus.outcome, snapshot.drm.outcome)
-    if any(isinstance(answer, Reading | Absent) for answer in answers):
-        return False
-    return None
 
 
 def _gpu(gpu: Gpu) -> CapabilityGpu:

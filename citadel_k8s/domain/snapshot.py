@@ -18,6 +18,7 @@ from citadel_k8s.models.readings import (
     Absent,
     ContainerUsage,
     Engine,
+    Failed,
     Gpu,
     GpuEvent,
     Gpus,
@@ -181,8 +182,10 @@ class Snapshot:
     @property
     def gpus_known(self) -> bool:
         """Whether it is known which GPUs there are, none included."""
-        answers = (self.gpus.outcome, self.drm.outcome)
-        return bool(self.told) or any(isinstance(one, Reading | Absent) for one in answers)
+        nvidia, others = self.gpus.outcome, self.drm.outcome
+        # That there is no GPU of one maker says nothing of those whose driver gives no answer.
+        sure = isinstance(nvidia, Reading | Absent) and not isinstance(others, Failed)
+        return bool(self.told) or sure
 
     @property
     def complete(self) -> bool:

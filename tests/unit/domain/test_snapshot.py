@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -225,3 +226,29 @@ def test_services_are_told_with_their_gpus():
     services = {one.name: one for one in rich().services or ()}
     assert (services["vllm"].gpus, services["vllm"].pod) == ((0,), "vllm-0")
     assert Snapshot().services is None
+
+
+ABSENT, FAILED = Absent("NoDevice", "x"), Failed("Unresponsive", "x")
+
+
+@pytest.mark.parametrize(
+    ("nvidia", "others", "known"),
+    [
+        (None, None, False),
+        (ABSENT, None, True),
+        (Reading(Gpus("575")), None, True),
+        (ABSENT, ABSENT, True),
+        (FAILED, None, False),
+        (FAILED, ABSENT, False),
+        (None, ABSENT, False),
+        (ABSENT, FAILED, False),
+        (FAILED, Reading(Gpus("6.8", (Gpu(0),))), True),
+    ],
+)
+def test_that_there_is_no_gpu_is_known_when_no_driver_is_silent(nvidia, others, known):
+    snapshot = Snapshot()
+    if nvidia is not None:
+        snapshot = snapshot.learn_gpus(nvidia, at=1, duration=0)
+    if others is not None:
+        snapshot = snapshot.learn_drm(others, at=1, duration=0)
+    assert snapshot.gpus_known is known
