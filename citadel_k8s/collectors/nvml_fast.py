@@ -27,6 +27,10 @@ CLOCK_MAX: Final = 20_000
 ENERGY_MAX: Final = 2**63
 """Highest energy that is believed, in millijoules: beyond is "not available"."""
 
+PCIE_GENERATION: Final = "pcie_generation"
+"""Key of the link's generation, which moves with the load as nothing else of the link does: one
+of before a job began, beside the utilization of now, would pass for a bad link."""
+
 _MEGAHERTZ: Final = 1_000_000
 _MILLI: Final = 1000
 _SIGN: Final = 2**31
@@ -39,14 +43,14 @@ _CLOCKS: Final = (
 
 THROTTLE_WORDS: Final = (
     (0x1, "gpu-idle"),
-    (0x2, "app-clocks"),
+    (0x2, "applications-clocks"),
     (0x4, "sw-power-cap"),
     (0x8, "hw-slowdown"),
     (0x10, "sync-boost"),
-    (0x20, "sw-thermal"),
-    (0x40, "hw-thermal"),
-    (0x80, "hw-power-brake"),
-    (0x100, "display-clock"),
+    (0x20, "sw-thermal-slowdown"),
+    (0x40, "hw-thermal-slowdown"),
+    (0x80, "hw-power-brake-slowdown"),
+    (0x100, "display-clocks"),
     (0x200, "board-limit"),
     (0x400, "reliability"),
 )
@@ -78,6 +82,8 @@ def read_fast(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> tuple[dict[str,
         megahertz = believe(key, value, 0, CLOCK_MAX)
         values[key] = None if megahertz is None else megahertz * _MEGAHERTZ
     values["throttle_reasons"] = _throttle(calls, handle)
+    name = "nvmlDeviceGetCurrPcieLinkGeneration"
+    values[PCIE_GENERATION] = ask(name, pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle)
     return values | _by_fields(calls, handle), with_reserve
 
 

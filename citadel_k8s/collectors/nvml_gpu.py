@@ -6,10 +6,10 @@ import pynvml
 
 from citadel_k8s.collectors.lines import clean
 from citadel_k8s.collectors.nvml_calls import GpuCalls
-from citadel_k8s.collectors.nvml_fast import read_fast
+from citadel_k8s.collectors.nvml_fast import PCIE_GENERATION, read_fast
 from citadel_k8s.collectors.nvml_mig import read_slices
 from citadel_k8s.collectors.nvml_processes import ProcessReader
-from citadel_k8s.collectors.nvml_slow import read_maxima, read_slow
+from citadel_k8s.collectors.nvml_slow import pcie_now, read_maxima, read_slow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ class GpuReader:
             self._shared = self._read_shared(handle, values)
         if age % SLOW_EVERY == 0 and not calls.fault.over:
             self._slow = read_slow(calls, handle, self._maxima)
-        return values | self._shared | self._slow
+        generation = values.pop(PCIE_GENERATION)
+        return values | self._shared | self._slow | pcie_now(self._slow.get("pcie"), generation)
 
     def _read_identity(self, handle: pynvml.c_nvmlDevice_t) -> dict[str, Any]:
         calls = self._calls

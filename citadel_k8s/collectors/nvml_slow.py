@@ -151,11 +151,14 @@ def _retired_pages(fields: dict[int, int | float]) -> dict[str, Any] | None:
     }
 
 
+def pcie_now(pcie: dict[str, Any] | None, generation: int | None) -> dict[str, Any]:
+    """Give what is known of the link to the host with its generation of now."""
+    return {"pcie": (pcie or {}) | {"generation": _whole(generation, _GENERATION_MAX)}}
+
+
 def _pcie(
     calls: GpuCalls, handle: pynvml.c_nvmlDevice_t, fields: dict[int, int | float]
 ) -> dict[str, Any]:
-    name = "nvmlDeviceGetCurrPcieLinkGeneration"
-    generation = calls.ask(name, pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle)
     name = "nvmlDeviceGetCurrPcieLinkWidth"
     width = calls.ask(name, pynvml.nvmlDeviceGetCurrPcieLinkWidth, handle)
     replays = fields.get(pynvml.NVML_FI_DEV_PCIE_REPLAY_COUNTER)
@@ -163,7 +166,6 @@ def _pcie(
         name = "nvmlDeviceGetPcieReplayCounter"
         replays = calls.ask(name, pynvml.nvmlDeviceGetPcieReplayCounter, handle)
     return {
-        "generation": _whole(generation, _GENERATION_MAX),
         "width": _whole(width, _WIDTH_MAX),
         "replays": _whole(replays, COUNTER_MAX),
     }

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from citadel_k8s.collectors.base import gpus_from
+from citadel_k8s.collectors.nvml_fast import THROTTLE_WORDS
 from citadel_k8s.models.readings import EccErrors, Gpu, GpuProcess, NvLink, RowRemap
+from citadel_k8s.telemetry.gpu_metrics import THROTTLE
 from tests.native.fake_nvml import MIB, FakeNvml
 from tests.native.nvml_reader import NvmlReader
 
@@ -69,7 +71,7 @@ def test_every_value_of_a_gpu_is_read_in_base_units(reader: NvmlReader, driver: 
         clock_graphics_hertz=1_980_000_000,
         clock_sm_hertz=1_980_000_000,
         clock_memory_hertz=2_619_000_000,
-        throttle_reasons=("sw-power-cap", "hw-thermal"),
+        throttle_reasons=("sw-power-cap", "hw-thermal-slowdown"),
         ecc_enabled=True,
         ecc=EccErrors(1, 2, 3, 4),
         row_remap=RowRemap(5, 6, pending=True, failed=False),
@@ -90,18 +92,22 @@ def test_every_value_of_a_gpu_is_read_in_base_units(reader: NvmlReader, driver: 
     assert (pcie.replays, pcie.rx_bytes_per_second) == (3, None)
 
 
+def test_reasons_of_low_clocks_are_those_that_have_series():
+    assert set(THROTTLE) <= {word for _, word in THROTTLE_WORDS}
+
+
 @pytest.mark.parametrize(
     ("bit", "word"),
     [
         (0x1, "gpu-idle"),
-        (0x2, "app-clocks"),
+        (0x2, "applications-clocks"),
         (0x4, "sw-power-cap"),
         (0x8, "hw-slowdown"),
         (0x10, "sync-boost"),
-        (0x20, "sw-thermal"),
-        (0x40, "hw-thermal"),
-        (0x80, "hw-power-brake"),
-        (0x100, "display-clock"),
+        (0x20, "sw-thermal-slowdown"),
+        (0x40, "hw-thermal-slowdown"),
+        (0x80, "hw-power-brake-slowdown"),
+        (0x100, "display-clocks"),
     ],
 )
 def test_each_reason_of_low_clocks_is_a_word(

@@ -76,6 +76,17 @@ def test_all_is_read_when_that_is_asked_for(reader: NvmlReader, driver: FakeNvml
     assert answer["value"]["gpus"][0]["power_limit_watts"] == 500.0
 
 
+def test_the_generation_of_the_link_is_as_new_as_the_utilization(
+    reader: NvmlReader, driver: FakeNvml
+):
+    driver.gpu(0).pcie[0] = 1
+    assert reader.gpus()[0]["pcie"]["generation"] == 1
+    # An idle GPU lowers it; beside a new utilization the old value would pass for a bad link.
+    driver.gpu(0).pcie[0], driver.gpu(0).utilization = 5, 90
+    gpu = reader.gpus()[0]
+    assert (gpu["pcie"]["generation"], gpu["utilization_ratio"]) == (5, 0.9)
+
+
 def test_what_never_changes_is_read_again_after_an_hour(reader: NvmlReader, driver: FakeNvml):
     reader.gpus()
     driver.count_calls("nvmlDeviceGetUUID")
