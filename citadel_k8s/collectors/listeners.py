@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 
-from citadel_k8s.collectors.nettables import own_address, read_listeners
-from citadel_k8s.collectors.procfs import known
+from citadel_k8s.collectors.nettables import own_address
 from citadel_k8s.collectors.socketowners import Group, OwnerSearch
+from citadel_k8s.collectors.sockettables import SocketTables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class ListenerSearch:
         self._proc = proc
         self._addresses: dict[tuple[str, int], str] = {}
         self._owners = OwnerSearch(proc)
+        self._tables = SocketTables(proc)
 
     def find(self, chains: list[Chain], ports: frozenset[int]) -> list[dict[str, Any]]:
         """Give the listeners of the pods of some processes, and the host's on known ports.
@@ -62,6 +63,7 @@ class ListenerSearch:
         ports : frozenset of int
             Where known engines listen.
         """
+        self._tables.begin()
         host_network = self._network(1)
         host, pods = self._grouped(chains, host_network)
         found: list[dict[str, Any]] = []
@@ -71,11 +73,13 @@ class ListenerSearch:
             address = self._addresses.get(key) or own_address(f"{self._proc}/{pid}/net")
             if address is not None:
                 addresses[key] = address
-            reachable = pod_sockets(self._sockets(pid), address)
-            found += self._told(group, chosen(reachable, group.members(), ports))
+            sockets = self._tables.of(network, pid, group.marks(), group.ports())
+            likely = chosen(pod_sockets(sockets, address), ports | group.ports())
+            found += self._told(group, likely)
         self._addresses = addresses
-        found += self._told(host, self._host_sockets(host_network, ports))
+        found += self._told(host, self._host_sockets(host, host_network, ports))
         self._owners.end()
+        self._tables.end()
         return found[:LISTENERS_MAX]
 
     def _grouped(
@@ -122,16 +126,17 @@ class ListenerSearch:
         except OSError:
             return None
 
-    def _sockets(self, pid: int) -> list[Socket]:
-        tables = (known(read_listeners, f"{self._proc}/{pid}/net/{name}") for name in _TABLES)
-        return [row for table in tables if table is not None for row in table]
-
-    def _host_sockets(self, network: int | None, ports: frozenset[int]) -> list[Socket]:
-        sockets = [socket for socket in self._sockets(1) if socket[1] in ports]
+    def _host_sockets(
+        self, host: Group, network: int | None, ports: frozenset[int]
+    ) -> list[Socket]:
+        if network is None or not ports:
+            return []
+        every = self._tables.of(network, 1, host.marks(), host.ports() & ports)
+        sockets = [socket for socket in every if socket[1] in ports]
         if not sockets:
             return []
         own = self._network("self")
-        if own is None or network is None or own == network:
+        if own is None or own == network:
             return host_sockets(sockets)
         # From a pod, the host's loopback is out of reach, and 127.0.0.1 is the pod itself.
         return pod_sockets(sockets, own_address(f"{self._proc}/1/net"))
@@ -157,9 +162,6 @@ class ListenerSearch:
         return told
 
 
-_TABLES: Final = ("tcp", "tcp6")
-
-
 def pod_sockets(sockets: list[Socket], own: str | None) -> list[Socket]:
     """Give the sockets that can be reached from outside, at the address to ask, by port."""
     by_port: dict[int, Socket] = {}
@@ -182,8 +184,7 @@ def host_sockets(sockets: list[Socket]) -> list[Socket]:
     return [by_port[port] for port in sorted(by_port)]
 
 
-def chosen(sockets: list[Socket], members: list[Seen], ports: frozenset[int]) -> list[Socket]:
+def chosen(sockets: list[Socket], told: frozenset[int]) -> list[Socket]:
     """Give a pod's sockets that may be an engine's: known or told ports, else the lowest few."""
-    told = ports.union(*(seen.ports for seen in members))
     likely = [socket for socket in sockets if socket[1] in told]
     return likely or [socket for socket in sockets if socket[1] < EPHEMERAL][:GUESSES_MAX]

@@ -35,6 +35,14 @@ class Group:
         """Give all processes once, the first of each chain of parents before its children."""
         return list({seen.pid: seen for chain in self.chains for seen in reversed(chain)}.values())
 
+    def ports(self) -> frozenset[int]:
+        """Give the ports that any of them was told to listen on."""
+        return frozenset[int]().union(*(seen.ports for seen in self.members()))
+
+    def marks(self) -> list[tuple[int, int]]:
+        """Give what tells the processes apart from any others."""
+        return [(seen.pid, seen.started) for seen in self.members()]
+
 
 class OwnerSearch:
     """Finds which of some known processes a socket belongs to.
@@ -57,7 +65,7 @@ class OwnerSearch:
     def of(self, group: Group, members: list[Seen], port: int, inode: int) -> Seen | None:
         """Give the process; None if it is none of the group's, or nobody can tell."""
         key = (group.pod_uid, inode)
-        marks = [(seen.pid, seen.started) for seen in members]
+        marks = group.marks()
         kept = self._kept.get(key)
         if kept is None or kept[0] != marks:
             kept = (marks, *self._by_descriptor(members, inode))
