@@ -170,6 +170,8 @@ async def _read_to(response: aiohttp.ClientResponse, chunks: list[bytes], limit:
 
 
 def _refusal(error: Exception) -> ProbeError:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return ProbeError("ConnectFailed", clean(str(error.certificate_error)))
     if isinstance(error, aiohttp.ClientConnectorError):
         refused = isinstance(error.os_error, ConnectionRefusedError)
         reason = "ConnectionRefused" if refused else "ConnectFailed"

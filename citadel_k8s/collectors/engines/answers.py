@@ -44,7 +44,7 @@ def openai_models(document: Any) -> Listing:
         If there is no list, or it holds something else than models.
     """
     entries = _entries(document, "data")
-    owners = {str(entry.get("owned_by")) for entry in entries}
+    owners = frozenset(o for e in entries if isinstance(o := e.get("owned_by"), str))
     adapters = None
     if any("parent" in entry for entry in entries):
         adapters = _names([e for e in entries if e.get("parent")], "id")
@@ -155,7 +155,8 @@ def _names(entries: Sequence[dict[str, Any]], key: str) -> tuple[str, ...]:
     names = [entry.get(key) for entry in entries]
     if not all(isinstance(name, str) and name for name in names):
         raise ProbeError("Malformed", f"an entry has no {key!r}")
-    return tuple(dict.fromkeys(clean(str(name)) for name in names[:MODELS_MAX]))
+    cleaned = (clean(str(name)) for name in names[:MODELS_MAX])
+    return tuple(dict.fromkeys(name for name in cleaned if name))
 
 
 def _loaded(entries: Sequence[dict[str, Any]]) -> tuple[str, ...] | None:

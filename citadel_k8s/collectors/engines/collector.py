@@ -2,21 +2,28 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 import aiohttp
 
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.collectors.engines import checks, doors
-from citadel_k8s.collectors.engines.asking import Facts, Memory, ask
+from citadel_k8s.collectors.engines.acquaintance import (
+    Acquaintance,
+    in_its_pod,
+    is_no_more,
+    proves,
+    without_key,
+)
+from citadel_k8s.collectors.engines.asking import Facts, ask
 from citadel_k8s.collectors.engines.canary import BREATH, Aviary, Cage
 from citadel_k8s.collectors.engines.commands import DEFAULT_PORTS
 from citadel_k8s.collectors.engines.families import FAMILIES
-from citadel_k8s.collectors.engines.identify import FIRST_PAUSE, LONGEST_PAUSE, identify
+from citadel_k8s.collectors.engines.identify import identify
 from citadel_k8s.collectors.engines.names import Names
 from citadel_k8s.collectors.engines.targets import Target, find_targets
 from citadel_k8s.collectors.engines.telling import engine_of, missing, without_twins
+from citadel_k8s.collectors.lines import clean
 from citadel_k8s.collectors.probe import LARGE_BODIES, Getter, ProbeError
 from citadel_k8s.config import Canary, EngineEndpoint
 from citadel_k8s.models.readings import Engine, Listener, Outcome, Pod, Reading
@@ -32,37 +39,6 @@ STRANGERS_MAX: Final = 16
 
 CONNECTIONS_PER_ENGINE: Final = 4
 """Connections to one engine at a time: it is asked no more questions than that at once."""
-
-
-@dataclass(slots=True)
-class _Acquaintance:
-    """What is kept of one target: its family, whether it proved it, and when to ask again."""
-
-    target: Target
-    kind: str | None
-    memory: Memory = field(default_factory=Memory)
-    proven: bool = False
-    pause: float = 0.0
-    next_look: float = 0.0
-    keyless: bool = False
-
-    def is_other(self, target: Target) -> bool:
-        """Whether another process took the place, or it was said to be something else."""
-        mine = self.target
-        return (mine.pid, mine.command, mine.kind) != (target.pid, target.command, target.kind)
-
-    def begin_anew(self) -> None:
-        """Forget what it was, so that it is found out again."""
-        self.kind = self.target.kind
-        self.memory = Memory()
-
-    def turned_away(self, now: float) -> None:
-        """Leave it alone for a while, each time for longer."""
-        self.begin_anew()
-        self.proven = False
-        self.pause = min(max(self.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
-        # A little early, so that it falls due with a collection and not just after it.
-        self.next_look = now + self.pause * 0.9
 
 
 class EngineCollector:
@@ -114,7 +90,7 @@ class EngineCollector:
         self._clock = clock or SystemClock()
         self._session: aiohttp.ClientSession | None = None
         self._gate = asyncio.Semaphore(LARGE_BODIES)
-        self._known: dict[tuple[str, str], _Acquaintance] = {}
+        self._known: dict[tuple[str, str], Acquaintance] = {}
         self._found: tuple[tuple[object, ...] | None, tuple[Target, ...]] = (None, ())
         self._names = Names()
         self._cages: dict[tuple[str, str], Cage] = {}
@@ -144,7 +120,7 @@ class EngineCollector:
         asked = self._to_ask(now)
         async with asyncio.TaskGroup() as group:
             tasks = [
-                (one, group.create_task(self._look(session, one, until, now))) for one in asked
+                (one, group.create_task(self._looked(session, one, until, now))) for one in asked
             ]
         looks = [(one, task.result()) for one, task in tasks]
         told = [(one, facts) for one, facts in looks if facts is not None]
@@ -182,16 +158,16 @@ class EngineCollector:
             )
         return self._session
 
-    def _to_ask(self, now: float) -> list[_Acquaintance]:
+    def _to_ask(self, now: float) -> list[Acquaintance]:
         """Give those to ask in this collection, and forget those that are gone."""
         found = self._targets()
         before, self._known = self._known, {}
-        asked: list[_Acquaintance] = []
-        strangers: list[_Acquaintance] = []
+        asked: list[Acquaintance] = []
+        strangers: list[Acquaintance] = []
         for target in found:
             one = before.get(target.key)
             if one is None or one.is_other(target):
-                one = _Acquaintance(target, target.kind)
+                one = Acquaintance(target, target.kind)
             one.target = target
             self._known[target.key] = one
             if target.configured or one.proven:
@@ -222,24 +198,36 @@ class EngineCollector:
             self._found = (now, targets)
         return targets
 
+    async def _looked(
+        self, session: aiohttp.ClientSession, one: Acquaintance, until: float, now: float
+    ) -> Facts | None:
+        """Look at one target; whatever it does to us is no trouble of the others."""
+        try:
+            return await self._look(session, one, until, now)
+        except Exception as error:  # noqa: BLE001 - told as this engine's state
+            told = one.target.configured or one.proven
+            why = ProbeError("CollectorError", clean(f"{type(error).__name__}: {error}"))
+            return Facts("unknown", error=why) if told else None
+
     async def _look(
-        self, session: aiohttp.ClientSession, one: _Acquaintance, until: float, now: float
+        self, session: aiohttp.ClientSession, one: Acquaintance, until: float, now: float
     ) -> Facts | None:
         """Give what one target is found to be; None if it is not to be told."""
         target = one.target
+        if one.doubted:
+            one.begin_anew()
         get = await self._getter(session, one, until)
         if one.kind is None:
             one.kind = await identify(get, target.hints)
         facts = None if one.kind is None else await self._ask(get, one, now)
         if target.configured:
-            return _without_key(facts) if facts is not None and one.keyless else facts
+            return None if facts is None else in_its_pod(without_key(facts, one), one)
         if facts is None or facts.status == "running":
-            if facts is None or not _proves(facts, target, before=one.proven):
+            if facts is None or not proves(facts, target, before=one.proven):
                 one.turned_away(now)
                 return None
             one.proven, one.pause = True, 0.0
-            if target.kind is None and _is_no_more(facts):
-                one.begin_anew()
+            one.doubted = target.kind is None and is_no_more(facts)
             return facts
         if one.proven and target.kept:
             return facts
@@ -248,7 +236,7 @@ class EngineCollector:
         return None
 
     async def _getter(
-        self, session: aiohttp.ClientSession, one: _Acquaintance, until: float
+        self, session: aiohttp.ClientSession, one: Acquaintance, until: float
     ) -> Getter:
         path = one.target.api_key_file
         key = None if path is None else await doors.key_in(path, until)
@@ -257,14 +245,14 @@ class EngineCollector:
             session, one.target.url, until=until, gate=self._gate, key=key, seen=one.memory.seen
         )
 
-    async def _ask(self, get: Getter, one: _Acquaintance, now: float) -> Facts:
+    async def _ask(self, get: Getter, one: Acquaintance, now: float) -> Facts:
         family = FAMILIES.get(one.kind or "")
         if family is not None:
             return await ask(family, get, one.memory, now)
         _, check = checks.CHECKS[one.kind or ""]
         return await check(get, deep=self._deep)
 
-    def _told(self, looks: list[tuple[_Acquaintance, Facts]]) -> tuple[Engine, ...]:
+    def _told(self, looks: list[tuple[Acquaintance, Facts]]) -> tuple[Engine, ...]:
         configured = [e.name for e in self._endpoints]
         self._names.keep([one.target.key for one, _ in looks], configured)
         engines: list[Engine] = []
@@ -284,7 +272,7 @@ class EngineCollector:
         engines[first:] = sorted(engines[first:], key=lambda engine: engine.name)
         return (*engines, *missing(self._expected, engines))
 
-    def _cage(self, one: _Acquaintance, facts: Facts) -> Cage:
+    def _cage(self, one: Acquaintance, facts: Facts) -> Cage:
         def sent() -> None:
             one.memory.own_requests += 1
 
@@ -292,24 +280,3 @@ class EngineCollector:
             return await self._getter(self._open(), one, until)
 
         return Cage(FAMILIES[one.kind or ""], facts, sent, getter)
-
-
-def _proves(facts: Facts, target: Target, *, before: bool) -> bool:
-    """Whether the answers show that it is what it was taken for, or it has shown that before."""
-    if facts.proven or before:
-        return True
-    # Its own command line says what it is, and it answers as that does where one may not look.
-    error: ProbeError | None = facts.error
-    return target.sure and error is not None and error.reason in {"Unauthorized", "Starting"}
-
-
-def _is_no_more(facts: Facts) -> bool:
-    """Whether something else seems to have taken the place of what was found here before."""
-    return not facts.proven and (facts.error is None or facts.error.status == 404)  # noqa: PLR2004
-
-
-def _without_key(facts: Facts) -> Facts:
-    if facts.error is None or facts.error.reason != "Unauthorized":
-        return facts
-    why = ProbeError("KeyUnreadable", "the file of its key cannot be read, or holds no key")
-    return replace(facts, error=why)

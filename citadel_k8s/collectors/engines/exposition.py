@@ -16,9 +16,10 @@ Buckets: TypeAlias = tuple[tuple[float, float], ...]
 """A histogram: upper bounds in ascending order, each with the count of what is not above it."""
 
 _REST: Final = re.compile(
-    rb'(?:\{([^"\n}]*(?:"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"[^"\n}]*)*)\})? +([^ \n]+)[^\n]*'
+    rb'(?:\{([^"\n}]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^"\n}]*+)*+)\})? +([^ \n]++)[^\n]*+'
 )
-"""What follows a name in a line: labels, the value, perhaps a time."""
+"""What follows a name in a line: labels, the value, perhaps a time. Nothing is tried twice, so
+that a line of megabytes takes no longer than many short ones."""
 
 _BOUND: Final = re.compile(rb'(?:^|,)le="([^"]*)"')
 _RANK: Final = re.compile(rb'(?:^|,)(?:tp|pp)_rank="(?!0")')

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -75,7 +75,7 @@ class Rates:
         own_requests : int
             Requests that this agent made itself since the last look; they are no use of it.
         """
-        look = _look(told, series, at)
+        look = _look(told, series, at, self._last)
         running, waiting = told.total(*series.running), told.total(*series.waiting)
         last = self._last
         restarted = last is not None and _restarted(last, look)
@@ -94,8 +94,8 @@ class Rates:
             prompt_rate=_rate(last, look, lambda at: at.prompt)
             if look.prompt is not None
             else told.total(*series.prompt_rate),
-            ttft_p50=median_between(last and last.ttft, look.ttft),
-            e2e_p50=median_between(last and last.e2e, look.e2e),
+            ttft_p50=median_between(None if last is None else last.ttft, look.ttft),
+            e2e_p50=median_between(None if last is None else last.e2e, look.e2e),
             idle_seconds=idle,
             asleep=told.total(*series.awake) == 0,
             started=look.started,
@@ -144,7 +144,7 @@ def median_between(before: Buckets | None, after: Buckets | None) -> float | Non
     return None
 
 
-def _look(told: Exposition, series: Series, at: float) -> Look:
+def _look(told: Exposition, series: Series, at: float, last: Look | None) -> Look:
     requests = told.total(*series.requests)
     generation, prompt = told.total(*series.generation), told.total(*series.prompt)
     return Look(
@@ -154,13 +154,21 @@ def _look(told: Exposition, series: Series, at: float) -> Look:
         prompt=prompt,
         requests=requests,
         activity=(requests, generation, prompt, told.total(*series.steps)),
-        ttft=_histogram(told, series.ttft),
-        e2e=_histogram(told, series.e2e),
+        ttft=_histogram(told, series.ttft, None if last is None else last.ttft),
+        e2e=_histogram(told, series.e2e, None if last is None else last.e2e),
     )
 
 
-def _histogram(told: Exposition, metrics: tuple[Metric, ...]) -> Buckets | None:
-    return next((found for metric in metrics if (found := told.buckets(metric))), None)
+def _histogram(
+    told: Exposition, metrics: tuple[Metric, ...], last: Buckets | None
+) -> Buckets | None:
+    for metric in metrics:
+        count = told.total(replace(metric, name=metric.name + b"_count", scale=1.0))
+        if count is not None and last is not None and last[-1] == (math.inf, count):
+            return last  # nothing was counted, and a histogram is most of what there is to read
+        if (found := told.buckets(metric)) is not None:
+            return found
+    return None
 
 
 def _restarted(last: Look, look: Look) -> bool:

@@ -288,3 +288,31 @@ async def test_the_configured_engines_can_be_replaced_while_it_runs():
         )  # fmt: skip
         assert (told["vllm"].type, told["whisper"].type) == ("llm", "other")
         assert told["whisper"].engine is None
+
+
+async def test_a_configured_engine_that_loads_in_its_pod_is_starting_until_it_served_there():
+    async with FakeEngine(fakes.vllm()) as fake:
+        await fake.stop()
+        async with Node(EngineEndpoint(name="a", engine="vllm", url=fake.url)) as node:
+            (engine,) = await node.look()
+            assert (engine.status, engine.health) == ("stopped", "unhealthy")
+            node.pods = (pod_of(fake),)
+            (engine,) = await node.look()
+            assert (engine.status, engine.health, engine.pod) == ("running", "starting", "p1")
+            await fake.start()
+            (engine,) = await node.look()
+            assert engine.health == "ok"
+            await fake.stop()
+            (engine,) = await node.look()
+            assert (engine.status, engine.health) == ("stopped", "unhealthy")
+            await fake.start()
+
+
+async def test_a_process_known_a_moment_later_is_still_the_same_engine():
+    async with FakeEngine(fakes.vllm()) as fake, Node(ports=[("vllm", fake.port)]) as node:
+        await node.look()
+        asked = len(fake.asked)
+        node.listeners = (listens(fake, "python serve.py", container_id="c1"),)
+        (engine,) = await node.look()
+        assert (engine.engine, engine.pid, engine.container_id) == ("vllm", 7, "c1")
+        assert "GET /v1/models" not in fake.asked[asked:]

