@@ -80,7 +80,7 @@ def checked(name: str, source) -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_every_source_answers_whatever_its_files_hold(name: str, data: st.DataObject):
     _, root = tree()

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citadel_k8s.collectors.nettables import (
@@ -19,18 +19,15 @@ from citadel_k8s.collectors.procfs import known
 from tests.unit.collectors import trees
 
 
-@given(st.binary(min_size=16, max_size=16) | st.binary(min_size=4, max_size=4))
+GROUPS = st.lists(st.sampled_from([b"\0\0", b"\0\0", b"\0\1", b"\xff\0"]), min_size=8, max_size=8)
+
+
+@settings(max_examples=80)
+@given(GROUPS.map(b"".join) | st.binary(min_size=4, max_size=4))
 def test_addresses_are_written_as_everybody_writes_them(packed: bytes):
     address = ipaddress.ip_address(packed)
     mapped = getattr(address, "ipv4_mapped", None)
     assert ip_text(packed) == str(mapped or address)
-
-
-@given(st.lists(st.ip_addresses(v=6), max_size=8, unique=True))
-def test_a_few_zeros_are_shortened_only_once(addresses: list[ipaddress.IPv6Address]):
-    for address in addresses:
-        packed = bytes(b if b > 100 else 0 for b in address.packed)
-        assert ipaddress.ip_address(ip_text(packed)).packed[-4:] == packed[-4:]
 
 
 def test_local_addresses_are_those_of_the_namespace_itself(tmp_path: Path):
@@ -83,10 +80,13 @@ def test_a_table_of_a_million_connections_is_not_read_to_its_end(tmp_path: Path)
     assert read_listeners(str(file)) == [("0.0.0.0", 8000, 11)]
 
 
-def test_a_table_that_is_all_listeners_is_read_up_to_the_limit(tmp_path: Path):
-    tcp = [("0.0.0.0", 1 + i % 65535, i) for i in range(20_000)]
+def test_a_table_that_is_all_listeners_is_read_up_to_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("citadel_k8s.collectors.nettables.FILE_MAX", 1000)
+    tcp = [("0.0.0.0", 1 + i, i) for i in range(1500)]
     file = trees.network(tmp_path, "n", tcp=tcp) / "tcp"
-    assert 5000 < len(read_listeners(str(file))) < 20_000
+    assert 100 < len(read_listeners(str(file))) < 1500
 
 
 def test_lines_of_a_table_that_are_broken_are_passed_over(tmp_path: Path):

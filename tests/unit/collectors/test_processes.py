@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.collectors.base import processes_from
-from citadel_k8s.collectors.processes import PIDS_MAX, READ_PROCESSES, REREAD_LOOKS, ProcessSource
+from citadel_k8s.collectors.processes import READ_PROCESSES, REREAD_LOOKS, ProcessSource
 from citadel_k8s.models.readings import Process
 from tests.unit.collectors import trees
 from tests.unit.collectors.trees import CONTAINER, OTHER_POD, POD, cgroup_path
@@ -195,13 +195,13 @@ def test_a_request_without_numbers_is_answered(source: ProcessSource):
     assert value == {"processes": [], "listeners": []}
 
 
-def test_no_more_than_the_bound_are_looked_at_and_each_once(root: Path, source: ProcessSource):
-    trees.process(root, 42)
-    assert len(answer(source, [42, 42, 42])["value"]["processes"]) == 1
-    for pid in range(1000, 1000 + PIDS_MAX + 10):
+def test_no_more_than_the_bound_are_looked_at_and_each_once(
+    root: Path, source: ProcessSource, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("citadel_k8s.collectors.processes.PIDS_MAX", 3)
+    for pid in range(1000, 1005):
         trees.process(root, pid)
-    found = read(source, *range(1000, 1000 + PIDS_MAX + 10))
-    assert len(found) == PIDS_MAX
+    assert list(read(source, 1000, 1000, 1000, 1001, 1002, 1003)) == [1000, 1001, 1002]
 
 
 def test_nothing_is_remembered_of_what_is_not_asked_for(root: Path, source: ProcessSource):
