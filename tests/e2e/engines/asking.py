@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from citadel_k8s.collectors.base import processes_from
 from citadel_k8s.collectors.engines import EngineCollector
+from citadel_k8s.collectors.processes import ProcessSource
 from citadel_k8s.config import EngineEndpoint, EngineKind
 from citadel_k8s.local.engines import RunningEngine, RunningLlamaCpp, RunningOllama
 from citadel_k8s.local.vllm import RunningVllm
@@ -70,33 +72,31 @@ def endpoint(engine: RunningEngine, *, key_file: Path | None = None) -> EngineEn
     return EngineEndpoint(name=kind, engine=kind, url=engine.url, api_key_file=key_file)
 
 
-def listeners_of(engine: RunningEngine) -> tuple[Listener, ...]:
-    """The ports of an engine and of its children, as the host tells them."""
-    pids = [engine.pid, *_children(engine.pid)]
-    rows = [(pid, _command(pid)) for pid in pids]
-    ports = [engine.port, *(int(_port_option(command)) for _, command in rows[1:])]
-    return tuple(
-        Listener(port, "127.0.0.1", pid, command)
-        for (pid, command), port in zip(rows, ports, strict=True)
-    )
-
-
-def _children(pid: int) -> list[int]:
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] or [
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/stat")
-        if path.read_text().rpartition(")")[2].split()[1] == str(pid)
+def children(pid: int) -> list[int]:
+    """The processes that a process has begun, and theirs."""
+    own = [
+        int(number)
+        for path in Path(f"/proc/{pid}/task").glob("*/children")
+        for number in path.read_text().split()
     ]
+    return own + [grandchild for child in own for grandchild in children(child)]
 
 
-def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+def runner_of(ollama: RunningOllama) -> tuple[int, int]:
+    """Process and port of what runs the loaded model."""
+    (pid,) = children(ollama.pid)
+    match = re.search(rb"runner\0.*--port\0(\d+)", Path(f"/proc/{pid}/cmdline").read_bytes())
+    assert match
+    return pid, int(match[1])
 
 
-def _port_option(command: str) -> str:
-    match = re.search(r"--port (\d+)", command)
-    assert match, command
-    return match[1]
+def seen_on_host(pids: Sequence[int], ports: Sequence[int]) -> tuple[Listener, ...]:
+    """What the agent's child process tells of processes on GPUs and of these known ports."""
+    answer = ProcessSource("/").collect(
+        lambda *_: None, {}, {"pids": list(pids), "ports": list(ports)}
+    )
+    assert answer["kind"] == "reading", answer
+    return processes_from(answer["value"]).listeners
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 from citadel_k8s.local.engines import RunningLlamaCpp
 from citadel_k8s.local.gguf import write_tiny_model
 from citadel_k8s.models.readings import Engine
-from tests.e2e.engines.asking import Agent, busy, endpoint
+from tests.e2e.engines.asking import Agent, busy, endpoint, seen_on_host
 
 Agents = Callable[..., Agent]
 ServeLlama = Callable[..., Awaitable[RunningLlamaCpp]]
@@ -23,6 +23,18 @@ async def test_an_alias_is_the_name_of_the_model(serve_llama: ServeLlama, agent:
     assert (told.status, told.health, told.reason) == ("running", "ok", None)
     assert told.models == ("tiny-random-llama",)
     assert told.port == llama.port
+
+
+async def test_a_server_that_nobody_configured_is_found_by_its_process(
+    serve_llama: ServeLlama, agent: Agents
+) -> None:
+    llama = await serve_llama(alias="tiny")
+    seen = seen_on_host([llama.pid], [llama.port])
+
+    (told,) = await agent(listeners=seen).asked()
+
+    assert (told.engine, told.port, told.pid) == ("llamacpp", llama.port, llama.pid)
+    assert told.models == ("tiny",)
 
 
 async def test_without_metrics_it_is_well_and_its_load_unknown(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from citadel_k8s.local.engines import RunningOllama
 from citadel_k8s.models.readings import Engine
-from tests.e2e.engines.asking import Agent, endpoint, listeners_of
+from tests.e2e.engines.asking import Agent, endpoint, runner_of, seen_on_host
 
 Agents = Callable[..., Agent]
 
@@ -64,28 +64,27 @@ async def test_a_model_is_loaded_by_its_first_request_and_gone_from_memory_when_
     assert unloaded.health == "ok"
 
 
-async def test_the_process_that_runs_a_model_is_no_service(
+async def test_the_process_on_the_gpu_leads_to_its_ollama_and_is_itself_no_service(
     ollama: RunningOllama, agent: Agents, model: Path
 ) -> None:
     await ollama.generate(await ollama.create("tiny-random", model))
-    listeners = listeners_of(ollama)
+    pid, port = runner_of(ollama)
+    seen = seen_on_host([pid], [ollama.port, port])
 
-    told = await agent(listeners=listeners).asked()
+    (told,) = await agent(listeners=seen).asked()
 
-    assert len(listeners) == 2
-    assert "runner" in str(listeners[1].command)
-    assert [(engine.engine, engine.port) for engine in told] == [("ollama", ollama.port)]
+    assert (told.engine, told.port, told.pid) == ("ollama", ollama.port, ollama.pid)
+    assert told.models == ("tiny-random:latest",)
 
 
 async def test_nor_is_it_one_where_processes_cannot_be_seen(
     ollama: RunningOllama, agent: Agents, model: Path
 ) -> None:
     await ollama.generate(await ollama.create("tiny-random", model))
-    ports = [listener.port for listener in listeners_of(ollama)]
+    _, port = runner_of(ollama)
 
-    told = await agent(usual=ports).asked()
+    told = await agent(usual=[ollama.port, port]).asked()
 
-    assert len(ports) == 2
     assert [(engine.engine, engine.port) for engine in told] == [("ollama", ollama.port)]
 
 

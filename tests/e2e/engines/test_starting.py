@@ -7,7 +7,7 @@ import pytest
 
 from citadel_k8s.errors import StackError
 from citadel_k8s.local.engines import RunningLlamaCpp, RunningOllama
-from tests.e2e.engines.asking import listeners_of
+from tests.e2e.engines.asking import runner_of
 
 
 async def test_an_engine_that_cannot_start_says_why(llama_server: Path, tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ async def test_a_killed_ollama_takes_the_process_that_runs_its_model_along(
     ollama: RunningOllama, model: Path
 ) -> None:
     await ollama.generate(await ollama.create("tiny-random", model))
-    (runner,) = [each.pid for each in listeners_of(ollama) if each.pid != ollama.pid]
+    runner, _ = runner_of(ollama)
 
     await ollama.kill()
 

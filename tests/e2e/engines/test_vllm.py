@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.local.vllm import RunningVllm
-from tests.e2e.engines.asking import Agent, busy, endpoint
+from tests.e2e.engines.asking import Agent, busy, children, endpoint, seen_on_host
 
 Agents = Callable[..., Agent]
 
@@ -39,6 +39,15 @@ async def test_without_its_key_vllm_runs_and_tells_its_load_but_not_its_models(
     assert (told.status, told.reason, told.models) == ("running", "Unauthorized", None)
     assert told.requests_running == 0
     assert told.requests_waiting == 0
+
+
+async def test_the_workers_on_the_gpu_lead_to_their_vllm(vllm: RunningVllm, agent: Agents) -> None:
+    seen = seen_on_host(children(vllm.pid), [vllm.port])
+
+    (told,) = await agent(listeners=seen).asked()
+
+    assert (told.engine, told.port, told.pid) == ("vllm", vllm.port, vllm.pid)
+    assert (told.status, told.reason) == ("running", "Unauthorized")
 
 
 async def test_requests_beyond_what_vllm_takes_at_once_wait(
