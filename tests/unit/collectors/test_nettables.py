@@ -18,7 +18,6 @@ from citadel_k8s.collectors.nettables import (
 from citadel_k8s.collectors.procfs import known
 from tests.unit.collectors import trees
 
-
 GROUPS = st.lists(st.sampled_from([b"\0\0", b"\0\0", b"\0\1", b"\xff\0"]), min_size=8, max_size=8)
 
 
