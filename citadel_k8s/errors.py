@@ -80,8 +80,9 @@ class BuildError(StackError):
     """A program could neither be found nor downloaded nor built."""
 
 
-def told(error: BaseException) -> BaseException:
+def told(error: BaseExceptionGroup[BaseException]) -> BaseException:
     """Give the first error of a group of groups: the one that a person is told."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    first: BaseException = error
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return first  # pyright: ignore[reportUnknownVariableType]

@@ -4,17 +4,16 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
-from math import ceil
 from typing import Any, Final
 
 from citadel_k8s.agent.board import Board
+from citadel_k8s.agent.collecting import Collecting
 from citadel_k8s.agent.heartbeat import GOODBYE_TIMEOUT, Heartbeat
 from citadel_k8s.agent.http import StatusServer
 from citadel_k8s.agent.identity import speaker_of
 from citadel_k8s.agent.nodesettings import NodeConfig
-from citadel_k8s.agent.sources import COLLECT_INTERVAL, SourceLoop
 from citadel_k8s.agent.state import State
 from citadel_k8s.agent.vitals import Vitals
 from citadel_k8s.agent.wiring import (
@@ -29,12 +28,12 @@ from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.aio.outbox import Outbox
 from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.config import AgentSettings
-from citadel_k8s.domain.keys import heartbeat_phase
+from citadel_k8s.domain.facts import clip
+from citadel_k8s.domain.known import state_of
 from citadel_k8s.domain.report import Moment, Speaker
 from citadel_k8s.errors import ConfigError, PublishError
 from citadel_k8s.models.codec import format_timestamp
-from citadel_k8s.models.readings import Gpus, Outcome
-from citadel_k8s.models.wire import StatusMessage
+from citadel_k8s.models.wire import CollectorInfo, StatusMessage
 from citadel_k8s.publishers.api import ApiPublisher
 from citadel_k8s.publishers.base import Publisher
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics, Exposed
@@ -46,22 +45,6 @@ CLOSE_SECONDS: Final = 1.5
 EXIT_SECONDS: Final = 4.5
 """Seconds after the signal at which the process ends whatever still hangs, such as a name lookup
 in a thread. The promise is five."""
-
-SLOW_SOURCES: Final = frozenset({"host", "pods", "processes", "containers"})
-"""Sources of what changes slowly or costs more. New processes on a GPU are looked at when they
-are seen."""
-
-SLOW_INTERVAL: Final = 30.0
-"""Seconds between two readings of those, if heartbeats are not closer than that."""
-
-FRESH_SOURCES: Final = ("host", "nvml", "fake-gpu", "drm", "engines", "processes")
-"""Sources that are read for whoever asks for a fresh status."""
-
-_LEAD: Final = 1.0
-"""Seconds by which a reading precedes the heartbeat that carries it."""
-
-_REST: Final = 5
-"""Readings left out where there was nothing to read: a driver that appears is seen in a minute."""
 
 log = get_logger("agent")
 
@@ -124,14 +107,13 @@ class Agent:
         speaker = speaker_of(settings, gpu_source=collectors.gpus.name)
         self._state = State(settings.state_folder, speaker.node_id)
         self._configuration = configuration_of(settings, publisher, self._state, clock)
-        self._config = self._configuration.current
-        self.board = Board(_told_as(speaker, self._config), self._moment)
+        config = self._configuration.current
+        self.board = Board(_told_as(speaker, config), self._moment)
         self.board.config = lambda: self._configuration.info
         self._rivals = rivals_of(settings, publisher, lambda: self.board.speaker, clock)
-        self.board.notices = self._rivals.notices
-        collectors.feed.bind(self.board)
-        collectors.configure(self._config.engines, self._config.services)
-        self._sources = self._source_loops(collectors)
+        self.board.notices = lambda: (*self._rivals.notices(), *_notices(collectors))
+        collectors.configure(config.engines, config.services)
+        self._collecting = Collecting(collectors, self.board)
         self._outbox: Outbox[StatusMessage] | None = None
         self._heartbeat: Heartbeat | None = None
         self._vitals = Vitals()
@@ -140,7 +122,9 @@ class Agent:
         self._configuration.on_applied(self._apply)
         self._access = access_of(settings)
         metrics = AgentMetrics(self._exposed, dcgm=settings.dcgm_metrics)
-        self._server = StatusServer(self.board, self._vitals, metrics, self._refresh, self._access)
+        self._server = StatusServer(
+            self.board, self._vitals, metrics, self._collecting.refresh, self._access
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; then say goodbye and close everything."""
@@ -158,19 +142,10 @@ class Agent:
     async def once(self) -> StatusMessage:
         """Read every source once, close everything and give the message."""
         try:
-            await self._read(*self._sources)
-            # What the first answers named can be looked at now.
-            await self._read("processes")
-            await self._read("engines")
+            await self._collecting.read()
             return self.board.message()
         finally:
             await self._close()
-
-    async def _read(self, *names: str) -> None:
-        async with asyncio.TaskGroup() as group:
-            for name in names:
-                if name in self._sources:
-                    group.create_task(self._sources[name].read(), name=f"read {name}")
 
     async def _serve(self) -> None:
         settings = self._settings
@@ -191,9 +166,7 @@ class Agent:
         )
 
     def _jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        jobs: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            f"collect {name}": source.run for name, source in self._sources.items()
-        }
+        jobs = self._collecting.jobs()
         jobs["watch loop"] = self._vitals.watch_loop
         jobs["configuration"] = self._configuration.run
         jobs["rivals"] = self._rivals.run
@@ -208,48 +181,11 @@ class Agent:
             jobs["outbox"] = self._outbox.run
         return jobs
 
-    def _source_loops(self, collectors: Collectors) -> dict[str, SourceLoop[Any]]:
-        board = self.board
-        pairs: tuple[tuple[Any, Callable[[Any, float], None]], ...] = (
-            (collectors.host, board.learn_host),
-            (collectors.gpus, self._learn_gpus),
-            (collectors.engines, board.learn_engines),
-            (collectors.drm, board.learn_drm),
-            (collectors.pods, board.learn_pods),
-            (collectors.processes, board.learn_processes),
-            (collectors.containers, board.learn_containers),
-        )
-        loops: dict[str, SourceLoop[Any]] = {}
-        for collector, learn in pairs:
-            if collector is not None:
-                every, phase = self._grid(collector.name)
-                loop = SourceLoop(collector, learn, interval=every, phase=phase, rest=_REST)
-                loops[collector.name] = loop
-        return loops
-
-    def _grid(self, source: str) -> tuple[float, float]:
-        """Give the interval and the phase of a source's readings."""
-        interval = self.board.speaker.interval_seconds
-        most = SLOW_INTERVAL if source in SLOW_SOURCES else COLLECT_INTERVAL
-        # A whole number of readings to a heartbeat, the last one just before it.
-        every = interval / ceil(interval / most)
-        return every, heartbeat_phase(self.board.speaker.node_id, interval) - _LEAD
-
-    def _learn_gpus(self, outcome: Outcome[Gpus], duration: float) -> None:
-        before = set(self.board.gpu_pids())
-        self.board.learn_gpus(outcome, duration)
-        if "processes" in self._sources and not before.issuperset(self.board.gpu_pids()):
-            self._sources["processes"].want()
-
     def _apply(self, config: NodeConfig) -> None:
         """Take a change from afar, and tell at once which revision holds."""
-        before, self._config = self._config, config
         self.board.speaker = _told_as(self.board.speaker, config)
         self._collectors.configure(config.engines, config.services)
-        if config.interval_seconds != before.interval_seconds:
-            for name, source in self._sources.items():
-                source.retime(*self._grid(name))
-        self._sources["engines"].want()
+        self._collecting.reconfigured()
         if self._heartbeat is not None:
             self._heartbeat.retime()
 
@@ -261,7 +197,7 @@ class Agent:
             # After an outage a reader waits one and a half intervals before silence counts.
             longest_pause=self._settings.interval_seconds,
         )
-        heartbeat = Heartbeat(self.board, outbox, self._sources["engines"].refresh)
+        heartbeat = Heartbeat(self.board, outbox, self._collecting.refresh_engines)
         self._outbox = outbox
         self._heartbeat = heartbeat
         self._vitals = Vitals(
@@ -298,13 +234,6 @@ class Agent:
                 await self._state.mark(self._outbox.freshness)
             await ticker.wait()
 
-    async def _refresh(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for name in FRESH_SOURCES:
-                if name in self._sources:
-                    source = self._sources[name]
-                    group.create_task(source.refresh(), name=f"refresh {name}")
-
     async def _goodbye(self) -> None:
         if self._heartbeat is None or self._outbox is None:
             return
@@ -313,7 +242,7 @@ class Agent:
 
     async def _close(self) -> None:
         closers = [self._server.close, self._configuration.close, self._rivals.close]
-        closers += [source.close for source in self._sources.values()]
+        closers += self._collecting.closers()
         if self._publisher is not None:
             closers.append(self._publisher.close)
         async with asyncio.TaskGroup() as group:
@@ -344,6 +273,12 @@ def _told_as(speaker: Speaker, config: NodeConfig) -> Speaker:
         display_name=config.display_name,
         interval_seconds=config.interval_seconds,
     )
+
+
+def _notices(collectors: Collectors) -> Iterator[CollectorInfo]:
+    for name, outcome in collectors.problems():
+        state, reason = state_of(outcome)
+        yield CollectorInfo(name=name, state=state, reason=reason, message=clip(outcome.message))
 
 
 async def _closed(close: Callable[[], Awaitable[None]]) -> None:

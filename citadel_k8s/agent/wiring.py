@@ -23,8 +23,10 @@ from citadel_k8s.domain.keys import config_channel, presence_channel
 from citadel_k8s.domain.report import Speaker
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.models.readings import (
+    Absent,
     ContainerUsage,
     Engine,
+    Failed,
     GpuEvent,
     Gpus,
     Host,
@@ -56,15 +58,16 @@ class Feed:
 
     def __init__(self) -> None:
         self._board: Board | None = None
+        self._on_event: Callable[[GpuEvent], None] = lambda _event: None
 
-    def bind(self, board: Board) -> None:
-        """Take the board that knows."""
+    def bind(self, board: Board, on_event: Callable[[GpuEvent], None]) -> None:
+        """Take the board that knows, and who is told of events."""
         self._board = board
+        self._on_event = on_event
 
     def event(self, event: GpuEvent) -> None:
         """Tell what a driver told by itself."""
-        if self._board is not None:
-            self._board.learn_event(event)
+        self._on_event(event)
 
     def listeners(self) -> tuple[Listener, ...]:
         """Give what listens on this node."""
@@ -82,7 +85,11 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Collectors:
-    """Where the readings come from; None where the settings do not want a source."""
+    """Where the readings come from; None where the settings do not want a source.
+
+    ``problems`` gives what was silent beside a reading, ``configure`` takes the engines to ask and
+    the services that ought to be here.
+    """
 
     host: Collector[Host]
     gpus: Collector[Gpus]
@@ -92,6 +99,7 @@ class Collectors:
     processes: Collector[Processes] | None = None
     containers: Collector[tuple[ContainerUsage, ...]] | None = None
     feed: Feed = field(default_factory=Feed)
+    problems: Callable[[], tuple[tuple[str, Absent | Failed], ...]] = tuple
     configure: Callable[[tuple[EngineEndpoint, ...], tuple[str, ...]], None] = (
         lambda _engines, _expected: None
     )
@@ -123,15 +131,17 @@ def collectors_of(settings: AgentSettings, clock: Clock) -> Collectors:
         deep_checks=settings.deep_checks,
         clock=clock,
     )
+    pods = pod_collector(settings)
     return Collectors(
         files.host,
         nvml_collector(settings.host_root, clock=clock, on_event=feed.event),
         engines,
         files.drm,
-        pod_collector(settings),
+        pods,
         files.processes,
         files.containers if settings.container_metrics else None,
         feed,
+        lambda: pods.problems,
         lambda endpoints, expected: engines.configure(endpoints, expected=expected),
     )
 
