@@ -52,7 +52,7 @@ class VllmInstaller(EngineBuilder):
             The machine is not fit for it, or a step failed; with the end of its log.
         """
         if reason := self._unfit():
-            raise BuildError(f"vllm: {reason}, or {self.remedy}")
+            raise BuildError(f"{reason}, or {self.remedy}")
         venv = self._target / "venv"
         self._report("vllm: installing from PyPI, this once; 2.5 GB, 2 to 4 min")
         (self._work / "tmp").mkdir(parents=True, exist_ok=True)

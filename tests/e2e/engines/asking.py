@@ -12,7 +12,9 @@ from citadel_k8s.collectors.base import processes_from
 from citadel_k8s.collectors.engines import EngineCollector
 from citadel_k8s.collectors.processes import ProcessSource
 from citadel_k8s.config import EngineEndpoint, EngineKind
-from citadel_k8s.local.engines import RunningEngine, RunningLlamaCpp, RunningOllama
+from citadel_k8s.local.engines import RunningEngine
+from citadel_k8s.local.llamacpp import RunningLlamaCpp
+from citadel_k8s.local.ollama import RunningOllama
 from citadel_k8s.local.vllm import RunningVllm
 from citadel_k8s.models.readings import Engine, Listener, Reading
 

@@ -19,8 +19,9 @@ from citadel_k8s.config import EngineEndpoint
 from citadel_k8s.errors import BuildError
 from citadel_k8s.local.cache import quiet
 from citadel_k8s.local.enginefind import EngineFinder
-from citadel_k8s.local.engines import RunningLlamaCpp, RunningOllama
 from citadel_k8s.local.gguf import write_tiny_model
+from citadel_k8s.local.llamacpp import RunningLlamaCpp
+from citadel_k8s.local.ollama import RunningOllama
 from citadel_k8s.local.vllm import RunningVllm
 from tests.e2e.engines.asking import Agent
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from citadel_k8s.local.engines import RunningLlamaCpp
 from citadel_k8s.local.gguf import write_tiny_model
+from citadel_k8s.local.llamacpp import RunningLlamaCpp
 from citadel_k8s.models.readings import Engine
 from tests.e2e.engines.asking import Agent, busy, endpoint, seen_on_host
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from citadel_k8s.local.engines import RunningOllama
+from citadel_k8s.local.ollama import RunningOllama
 from citadel_k8s.models.readings import Engine
 from tests.e2e.engines.asking import Agent, endpoint, runner_of, seen_on_host
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.errors import StackError
-from citadel_k8s.local.engines import RunningLlamaCpp, RunningOllama
+from citadel_k8s.local.llamacpp import RunningLlamaCpp
+from citadel_k8s.local.ollama import RunningOllama
 from tests.e2e.engines.asking import runner_of
 
 
