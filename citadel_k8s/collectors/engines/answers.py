@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from citadel_k8s.collectors.lines import clean
@@ -21,7 +22,8 @@ _ANYBODY: Final = frozenset({"openai", "transformers"})
 class Listing:
     """What an engine serves; ``count`` is before the cut, ``proves`` the families that answer so.
 
-    ``loaded`` is None where the list does not tell it.
+    ``loaded`` is None where the list does not tell it. ``leaves`` is when the first of those
+    loaded is put out of memory if nobody asks for it again, in seconds since the epoch.
     """
 
     models: tuple[str, ...] = ()
@@ -30,7 +32,7 @@ class Listing:
     adapters: tuple[str, ...] | None = None
     running: float | None = None
     waiting: float | None = None
-    type: str | None = None
+    leaves: float | None = None
     version: str | None = None
     proves: frozenset[str] = field(default=frozenset())
 
@@ -60,7 +62,10 @@ def openai_models(document: Any) -> Listing:
 def ollama_models(document: Any) -> Listing:
     """Read an ``/api/tags`` or ``/api/ps`` answer, as `openai_models` does."""
     entries = _entries(document, "models")
-    return Listing(_names(entries, "name"), len(entries), proves=frozenset({"ollama"}))
+    leaves = _date(entries[0].get("expires_at")) if entries else None
+    return Listing(
+        _names(entries, "name"), len(entries), leaves=leaves, proves=frozenset({"ollama"})
+    )
 
 
 def infinity_models(document: Any) -> Listing:
@@ -165,6 +170,13 @@ def _loaded(entries: Sequence[dict[str, Any]]) -> tuple[str, ...] | None:
     if not states:
         return None
     return _names([entry for entry, state in states if state == "loaded"], "id")
+
+
+def _date(value: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _sum(entries: Sequence[dict[str, Any]], key: str) -> float | None:

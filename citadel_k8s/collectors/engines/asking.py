@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeVar
 
 from citadel_k8s.collectors.engines.answers import Listing, busy_slots
@@ -232,13 +233,14 @@ async def _healthy(family: Family, get: Getter, memory: Memory) -> ProbeError | 
 
 
 async def _version(family: Family, get: Getter, memory: Memory) -> str | None:
-    if family.version is None or memory.version or memory.version_tries >= VERSION_TRIES:
+    if memory.version or memory.version_tries >= VERSION_TRIES:
         return memory.version
     memory.version_tries += 1
-    path, parse = family.version
-    answer = await tried(lambda: get.read(path, parse))
-    if not isinstance(answer, ProbeError):
-        memory.version = answer
+    for path in family.versions:
+        answer = await tried(partial(get.read, path, family.version_of))
+        if not isinstance(answer, ProbeError):
+            memory.version = answer
+            break
     return memory.version
 
 

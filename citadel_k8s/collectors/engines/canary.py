@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from citadel_k8s.aio.clock import Clock
 from citadel_k8s.collectors.engines.asking import Facts
 from citadel_k8s.collectors.engines.families import Family
 from citadel_k8s.collectors.probe import Getter, ProbeError
@@ -17,6 +18,10 @@ one day."""
 
 BREATH: Final = 1.0
 """Seconds between two canaries of a node, and between two looks for one that is due."""
+
+
+_EVER: Final = 365 * 86400.0
+"""Seconds that stand for "until told otherwise": Ollama gives a date centuries ahead then."""
 
 
 @dataclass(slots=True)
@@ -63,7 +68,7 @@ class Aviary:
         return min(waiting, key=lambda key: self.birds[key].due, default=None)
 
     async def send(
-        self, key: Any, cage: Cage, clock: Callable[[], float], loop_time: Callable[[], float]
+        self, key: Any, cage: Cage, clock: Clock, loop_time: Callable[[], float]
     ) -> None:
         """Send one and keep what comes of it.
 
@@ -73,14 +78,14 @@ class Aviary:
             Whose it is.
         cage : Cage
             The engine.
-        clock : callable
-            The clock of durations.
+        clock : Clock
+            The machine's clocks.
         loop_time : callable
             The event loop's clock, by which its timeout is set.
         """
         bird = self.birds[key]
-        bird.due = clock() + self.interval
-        requests = tuple(_requests(cage))
+        bird.due = clock.monotonic() + self.interval
+        requests = tuple(_requests(cage, clock.now()))
         if not requests:
             bird.seconds = None
             return
@@ -88,17 +93,17 @@ class Aviary:
         for number, (path, document) in enumerate(requests):
             if number < bird.request:
                 continue
-            started = clock()
+            started = clock.monotonic()
             cage.sent()
             try:
                 await get(path, post=document)
             except ProbeError as error:
-                if error.status in {404, 405} and number + 1 < len(requests):
+                if error.status in {400, 404, 405} and number + 1 < len(requests):
                     continue
                 self._refused(bird, error)
                 return
             bird.request, bird.failures, bird.error = number, 0, None
-            bird.seconds = clock() - started
+            bird.seconds = clock.monotonic() - started
             return
 
     def _refused(self, bird: Singing, error: ProbeError) -> None:
@@ -124,7 +129,7 @@ def verdict(bird: Singing | None) -> ProbeError | None:
     )
 
 
-def _requests(cage: Cage) -> Iterator[tuple[str, dict[str, Any]]]:
+def _requests(cage: Cage, now: float) -> Iterator[tuple[str, dict[str, Any]]]:
     model = model_for(cage.facts)
     for canned in cage.family.canary:
         document = dict(canned.document)
@@ -132,6 +137,10 @@ def _requests(cage: Cage) -> Iterator[tuple[str, dict[str, Any]]]:
             if model is None:
                 return
             document[canned.model] = model
+        leaves = None if cage.facts.listing is None else cage.facts.listing.leaves
+        if leaves is not None:
+            # As long as it would have stayed anyway: a canary holds no model in memory.
+            document["keep_alive"] = max(1, round(leaves - now)) if leaves < now + _EVER else -1
         yield canned.path, document
 
 

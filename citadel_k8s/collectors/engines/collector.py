@@ -41,6 +41,10 @@ CONNECTIONS_PER_ENGINE: Final = 4
 """Connections to one engine at a time: it is asked no more questions than that at once."""
 
 
+NAME_SECONDS: Final = 30
+"""Seconds for which the address of a configured name is kept: each look-up takes a thread."""
+
+
 class EngineCollector:
     """Asks all engines of the node.
 
@@ -137,7 +141,7 @@ class EngineCollector:
         while True:
             key = self._aviary.due(self._cages, self._clock.monotonic())
             if key is not None:
-                await self._aviary.send(key, self._cages[key], self._clock.monotonic, loop.time)
+                await self._aviary.send(key, self._cages[key], self._clock, loop.time)
             await asyncio.sleep(breath)
 
     async def close(self) -> None:
@@ -150,7 +154,9 @@ class EngineCollector:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # Not one limit for all: engines that hang would keep connections from the others.
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_ENGINE),
+                connector=aiohttp.TCPConnector(
+                    limit=0, limit_per_host=CONNECTIONS_PER_ENGINE, ttl_dns_cache=NAME_SECONDS
+                ),
                 auto_decompress=False,  # a small body must not become a large one
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity"},

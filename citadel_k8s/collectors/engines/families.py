@@ -34,7 +34,8 @@ class Family:
 
     ``listing`` gives what is served; ``health`` is a path that answers 200 to tell readiness,
     where there is one that costs nothing; ``series`` are its words for the load, told at one of
-    ``metrics``; ``version`` is a path and what reads it; ``resident``: what is served is in
+    ``metrics``; ``versions`` are paths of which one
+    tells it, and ``version_of`` reads it; ``resident``: what is served is in
     memory; ``lists_load``: the list tells the load too; ``slots`` tells running requests where
     there are no metrics; ``server`` is what its ``Server`` header says; ``canary`` are the
     requests that ask for the least, the first that the engine knows.
@@ -46,7 +47,8 @@ class Family:
     health: str | None = "health"
     series: tables.Series | None = None
     metrics: tuple[Place, ...] = (Place("metrics"),)
-    version: tuple[str, Callable[[Any], str | None]] | None = None
+    versions: tuple[str, ...] = ()
+    version_of: Callable[[Any], str | None] = answers.version_of
     resident: bool = True
     lists_load: bool = False
     slots: str | None = None
@@ -72,7 +74,9 @@ async def _ollama(get: Getter) -> Listing:
     pulled, loaded = tags.result(), ps.result()
     if isinstance(pulled, ProbeError):
         raise pulled
-    return replace(pulled, loaded=None if isinstance(loaded, ProbeError) else loaded.models)
+    if isinstance(loaded, ProbeError):
+        return pulled
+    return replace(pulled, loaded=loaded.models, leaves=loaded.leaves)
 
 
 async def _info(get: Getter) -> Listing:
@@ -112,7 +116,7 @@ _ALL: Final = (
         "vllm",
         _openai,
         series=tables.VLLM,
-        version=("version", answers.version_of),
+        versions=("version",),
         canary=(_TEXT, _CHAT),
     ),
     Family(
@@ -121,14 +125,15 @@ _ALL: Final = (
         # Its /health runs a request on the model; the list is answered by the same process.
         health=None,
         series=tables.SGLANG,
-        version=("get_server_info", answers.version_of),
+        # The second is the old name of the first; both describe the whole server, so once is enough.
+        versions=("server_info", "get_server_info"),
         canary=(_TEXT, _CHAT),
     ),
     Family(
         "ollama",
         _ollama,
         health=None,
-        version=("api/version", answers.version_of),
+        versions=("api/version",),
         resident=False,
         canary=(
             Canned("api/generate", {"prompt": "1", "stream": False, "options": {"num_predict": 1}}),
@@ -139,7 +144,8 @@ _ALL: Final = (
         "llamacpp",
         _openai,
         series=tables.LLAMACPP,
-        version=("props", answers.build_of),
+        versions=("props",),
+        version_of=answers.build_of,
         slots="slots",
         server="llama.cpp",
         canary=(_TEXT,),

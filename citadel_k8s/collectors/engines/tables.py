@@ -1,8 +1,8 @@
 """What the families call their series; the first name that is there counts, old names last.
 
 Sources: answers and names recorded from the programs (vLLM 0.8 to 0.32, llama.cpp b11434, SGLang
-0.5), else their documentation and sources (TGI 3, TEI 1, Triton 24, TensorRT-LLM, LMDeploy 0.10,
-NIM 1, infinity 0.0.7x).
+0.5.23), else the programs' documentation and sources (TGI, TEI, Triton, TensorRT-LLM, LMDeploy,
+NIM, infinity).
 """
 
 from dataclasses import dataclass
@@ -49,11 +49,11 @@ def _vllm(prefix: str) -> Series:
         mark=(prefix.encode(),) if prefix else (),
         running=_names(prefix, "num_requests_running"),
         waiting=_names(prefix, "num_requests_waiting"),
-        # gpu_cache_usage_perc went with 0.12; both are there from 0.9.2 on.
+        # The second up to vLLM 0.11, the first from 0.9.2 on.
         kv_cache=_names(prefix, "kv_cache_usage_perc", "gpu_cache_usage_perc"),
         generation=_names(prefix, "generation_tokens_total"),
         prompt=_names(prefix, "prompt_tokens_total"),
-        # Gauges of vLLM before 0.5; the counters came later.
+        # Gauges of old versions of vLLM.
         generation_rate=_names(prefix, "avg_generation_throughput_toks_per_s"),
         prompt_rate=_names(prefix, "avg_prompt_throughput_toks_per_s"),
         ttft=_names(prefix, "time_to_first_token_seconds"),
@@ -95,7 +95,7 @@ LLAMACPP: Final = Series(
     mark=(b"llamacpp:",),
     running=_names("llamacpp:", "requests_processing"),
     waiting=_names("llamacpp:", "requests_deferred"),
-    # Gone with the unified cache of 2025; there is no series for it since.
+    # Of old versions; b11434 has none.
     kv_cache=_names("llamacpp:", "kv_cache_usage_ratio"),
     generation=_names("llamacpp:", "tokens_predicted_total"),
     prompt=_names("llamacpp:", "prompt_tokens_total"),

@@ -19,7 +19,7 @@ class Looker:
     def __init__(self, engine: FakeEngine, kind: str, **more: Any) -> None:
         self.clock = ManualClock()
         self.collector = EngineCollector(
-            [endpoint(engine, kind, **more)], discover=False, deadline=0.5, clock=self.clock
+            [endpoint(engine, kind, **more)], discover=False, deadline=2.0, clock=self.clock
         )
 
     async def __aenter__(self) -> Self:

@@ -26,7 +26,7 @@ class Bird:
 
     def __init__(self, getter: Callable[..., object], fake: FakeEngine, kind: str) -> None:
         self.clock = ManualClock()
-        self.aviary = Aviary(interval=30.0, timeout=0.3)
+        self.aviary = Aviary(interval=30.0, timeout=0.5)
         self.own = 0
 
         def sent() -> None:
@@ -41,7 +41,7 @@ class Bird:
         key = self.aviary.due({"it": self.cage}, self.clock.monotonic())
         if key is not None:
             loop = asyncio.get_running_loop()
-            await self.aviary.send(key, self.cage, self.clock.monotonic, loop.time)
+            await self.aviary.send(key, self.cage, self.clock, loop.time)
         self.clock.advance(30.0)
         return self.aviary.birds["it"]
 
@@ -154,6 +154,28 @@ async def test_an_ollama_with_nothing_loaded_is_left_alone(getter):
     assert (sung.seconds, sung.failures) == (None, 0)
 
 
+@pytest.mark.parametrize(
+    ("leaves", "keep_alive"), [(100.4, 100), (-5.0, 1), (9e9, -1), (None, None)]
+)
+async def test_an_ollamas_model_stays_no_longer_for_its_canary(getter, leaves, keep_alive):
+    async with FakeEngine(fakes.ollama()) as fake:
+        bird = Bird(getter, fake, "ollama")
+        at = None if leaves is None else bird.clock.now() + leaves
+        bird.cage = replace(bird.cage, facts=Facts("ok", listing=replace(LOADED, leaves=at)))
+        await bird.sing()
+    assert fake.posted[-1].get("keep_alive") == keep_alive
+
+
+async def test_an_ollama_that_embeds_is_asked_for_an_embedding(getter):
+    pages = {"/api/generate": says("{}", status=400), "/api/embed": says("{}")}
+    async with FakeEngine(pages) as fake:
+        bird = Bird(getter, fake, "ollama")
+        sung = await bird.sing()
+        await bird.sing()
+    assert sung.seconds == 0.0
+    assert fake.asked == ["POST /api/generate", "POST /api/embed", "POST /api/embed"]
+
+
 @asynccontextmanager
 async def singing(collector: EngineCollector):
     async with asyncio.TaskGroup() as group:
@@ -173,7 +195,7 @@ def collector_of(*engines: FakeEngine, clock: ManualClock, **canary: float) -> E
     return EngineCollector(
         [EngineEndpoint(name=str(n), engine="vllm", url=e.url) for n, e in enumerate(engines)],
         discover=False,
-        deadline=0.5,
+        deadline=2.0,
         clock=clock,
         canary=Canary(enabled=True, **canary),
     )
@@ -207,7 +229,7 @@ async def test_a_canary_that_hangs_delays_no_collection_and_no_engine_is_asked_t
             await until(lambda: any("POST /v1/completions" in e.asked for e in engines))
             started = asyncio.get_running_loop().time()
             outcome = await collector.collect()
-            assert asyncio.get_running_loop().time() - started < 0.4
+            assert asyncio.get_running_loop().time() - started < 1.5
     assert isinstance(outcome, Reading)
     assert [e.health for e in outcome.value] == ["ok", "ok"]
     # One at a time, on the whole node.

@@ -60,7 +60,7 @@ async def running(server: Server, serve: Callable[..., object] | None = None) ->
 async def check(kind: str, port: int, *, deep: bool = False, path: str = "") -> Engine:
     scheme = "http" if kind == "http" else "tcp"
     endpoint = EngineEndpoint(name="it", engine=kind, url=f"{scheme}://127.0.0.1:{port}{path}")
-    collector = EngineCollector([endpoint], discover=False, deadline=0.3, deep_checks=deep)
+    collector = EngineCollector([endpoint], discover=False, deadline=0.5, deep_checks=deep)
     outcome = await collector.collect()
     await collector.close()
     assert isinstance(outcome, Reading)
@@ -186,7 +186,7 @@ async def test_a_database_is_found_by_its_command_where_that_is_asked_for():
         found = Listener(port, "127.0.0.1", 7, f"redis-server *:{port}")
         for deep in (False, True):
             collector = EngineCollector(
-                [], ports=(), listeners=lambda: (found,), deep_checks=deep, deadline=0.5
+                [], ports=(), listeners=lambda: (found,), deep_checks=deep, deadline=2.0
             )
             outcome = await collector.collect()
             await collector.close()

@@ -42,7 +42,7 @@ class Node:
         self.clock = ManualClock()
         self.collector = EngineCollector(
             endpoints,
-            **{"ports": (), "deadline": 0.5, "clock": self.clock} | settings,
+            **{"ports": (), "deadline": 2.0, "clock": self.clock} | settings,
             listeners=lambda: self.listeners,
             pods=lambda: self.pods,
         )
@@ -209,7 +209,7 @@ async def test_a_program_that_is_no_engine_is_not_told_whatever_it_does(page: Pa
     paths = ("/", "/v1/models", "/metrics", "/info", "/models", "/v2", "/api/tags", "/health")
     async with (
         fake_engines(dict.fromkeys(paths, page), fakes.vllm()) as (bad, good),
-        Node(ports=[("vllm", bad.port), ("vllm", good.port)], deadline=0.3) as node,
+        Node(ports=[("vllm", bad.port), ("vllm", good.port)], deadline=0.5) as node,
     ):
         assert [e.port for e in await node.look()] == [good.port]
 

@@ -12,7 +12,7 @@ from citadel_k8s.models.readings import Engine, Reading
 from tests import fake_engines as fakes
 from tests.fake_engines import FakeEngine, Page, fake_engines, says
 
-DEADLINE = 0.3
+DEADLINE = 0.5
 
 BAD: dict[str, tuple[Page, str, str]] = {
     # The page, and the health and the reason that are told.

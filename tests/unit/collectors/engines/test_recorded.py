@@ -30,7 +30,9 @@ VLLM_LIST = Listing(("tiny-random-llama", "tiny-alias"), 2, adapters=(), proves=
 LLAMA_LIST = Listing(("tiny-random-llama",), 1, proves=ANYBODY | {"llamacpp"})
 LLAMA_FILE = Listing(("/srv/engines/tiny.gguf",), 1, proves=ANYBODY | {"llamacpp"})
 OLLAMA_BOTH = Listing(("tiny-random:latest", "team/tiny-b:v2"), 2, proves=frozenset({"ollama"}))
-OLLAMA_ONE = Listing(("tiny-random:latest",), 1, proves=frozenset({"ollama"}))
+OLLAMA_ONE = Listing(
+    ("tiny-random:latest",), 1, leaves=1795430817.1158, proves=frozenset({"ollama"})
+)
 OLLAMA_NONE = Listing(proves=frozenset({"ollama"}))
 
 

@@ -1,4 +1,7 @@
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from citadel_k8s.collectors.engines import DEFAULT_PORTS, KNOWN_PORTS
 from citadel_k8s.collectors.engines.commands import kind_of
@@ -189,6 +192,38 @@ def test_a_program_that_nobody_knows_is_asked_last():
 def test_no_address_outside_this_node_is_asked_unless_it_is_configured():
     outside = [listener(address=a) for a in ("169.254.169.254", "metadata.internal", "0.0.0.0")]
     assert find_targets([], listeners=outside) == ()
+
+
+ADDRESSES = st.sampled_from(["127.0.0.1", "10.1.2.3", "10.1.2.4", "192.0.2.1", "fd00::1"])
+PORTS = st.sampled_from([8000, 8001, 11434])
+COMMANDS = st.sampled_from([None, "app", "vllm serve m", "vllm serve m --port 8001"])
+LISTENERS = st.builds(
+    Listener,
+    port=PORTS,
+    address=ADDRESSES,
+    pid=st.integers(1, 4) | st.none(),
+    command=COMMANDS,
+    pod_uid=st.sampled_from([None, "u1", "u2"]),
+)
+
+
+@hypothesis.settings(max_examples=60)
+@given(
+    st.lists(st.builds("http://{}:{}".format, st.sampled_from(["localhost", "10.1.2.3"]), PORTS)),
+    st.lists(LISTENERS, max_size=8),
+    st.lists(ADDRESSES, max_size=3),
+)
+def test_no_find_is_ever_at_the_same_place_as_another(configured, listeners, ips):
+    endpoints = [endpoint(url, f"e{n}") for n, url in enumerate(configured)]
+    pods = [pod(f"u{n}", ip, engine="vllm") for n, ip in enumerate(ips)]
+    targets = find_targets(
+        endpoints, listeners=listeners, pods=pods, ports=[("vllm", 8000), ("ollama", 11434)]
+    )
+    assert [t.name for t in targets if t.configured] == [e.name for e in endpoints]
+    finds = [str(t.url) for t in targets if not t.configured]
+    assert len(finds) == len(set(finds))
+    assert not {url.replace("localhost", "127.0.0.1") for url in configured} & set(finds)
+    assert len({t.key for t in targets if not t.configured}) == len(finds)
 
 
 def test_every_usual_port_is_known_once():
