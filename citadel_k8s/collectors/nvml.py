@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pynvml
-
 from citadel_k8s.collectors.lines import failed, reading
 from citadel_k8s.collectors.nvml_driver import ACCESS_LOST, NEEDED, Driver, answer_for, answer_of
 from citadel_k8s.collectors.nvml_events import Events
 from citadel_k8s.collectors.nvml_gpu import IDENTITY, GpuReader
+from citadel_k8s.collectors.nvml_library import pynvml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pynvml
-
 from citadel_k8s.collectors.lines import WHOLE_GPU, clean
+from citadel_k8s.collectors.nvml_library import pynvml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 
-import pynvml
-
 from citadel_k8s.collectors.lines import absent, clean, failed
 from citadel_k8s.collectors.nvml_calls import reason_of
+from citadel_k8s.collectors.nvml_library import pynvml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

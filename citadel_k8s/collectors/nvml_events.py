@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import threading
 
-import pynvml
-
 from citadel_k8s.collectors.lines import WHOLE_GPU
 from citadel_k8s.collectors.nvml_eventset import EventSet
+from citadel_k8s.collectors.nvml_library import pynvml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

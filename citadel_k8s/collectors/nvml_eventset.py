@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ctypes import byref, c_uint, c_void_p, cast
 
-import pynvml
-
 from citadel_k8s.collectors.nvml_calls import OVER
+from citadel_k8s.collectors.nvml_library import pynvml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pynvml
-
 from citadel_k8s.collectors.nvml_calls import MEMORY_MAX, memory_v2
+from citadel_k8s.collectors.nvml_library import pynvml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pynvml
-
 from citadel_k8s.collectors.lines import clean
 from citadel_k8s.collectors.nvml_calls import GpuCalls
 from citadel_k8s.collectors.nvml_fast import PCIE_GENERATION, read_fast
+from citadel_k8s.collectors.nvml_library import pynvml
 from citadel_k8s.collectors.nvml_mig import read_slices
 from citadel_k8s.collectors.nvml_processes import ProcessReader
 from citadel_k8s.collectors.nvml_slow import pcie_now, read_maxima, read_slow

@@ -6,10 +6,9 @@ So they are asked for anew at each reading.
 
 from __future__ import annotations
 
-import pynvml
-
 from citadel_k8s.collectors.lines import clean
 from citadel_k8s.collectors.nvml_calls import MEMORY_MAX, memory_v2
+from citadel_k8s.collectors.nvml_library import pynvml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

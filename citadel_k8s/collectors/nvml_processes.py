@@ -9,8 +9,7 @@ from __future__ import annotations
 from ctypes import byref, c_uint, c_ulonglong, create_string_buffer
 from struct import Struct
 
-import pynvml
-
+from citadel_k8s.collectors.nvml_library import pynvml
 from citadel_k8s.collectors.nvml_mig import of_slice
 
 TYPE_CHECKING = False

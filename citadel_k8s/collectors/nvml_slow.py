@@ -6,9 +6,8 @@ which everything else would wait: with eight GPUs a third of a second for each c
 
 from __future__ import annotations
 
-import pynvml
-
 from citadel_k8s.collectors.nvml_fast import POWER_MAX
+from citadel_k8s.collectors.nvml_library import pynvml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """How the NVML source lives: tiers, faults of one GPU, and a driver that comes and goes."""
 
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -301,3 +303,15 @@ def test_a_library_that_comes_late_in_the_drivers_root_is_found(tmp_path: Path, 
         assert len(reader.gpus()) == 1
     finally:
         reader.close()
+
+
+def test_a_child_that_reads_nvml_imports_nothing_that_it_does_not_need():
+    code = (
+        "import sys, citadel_k8s.collectors.nvml\n"
+        "heavy = {'subprocess', 'tempfile', 'random', 'dataclasses', 'typing', 'logging'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+        "import ctypes.util\n"
+        "assert callable(ctypes.util.find_library)\n"
+    )
+    run = [sys.executable, "-c", code]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "[]\n"
