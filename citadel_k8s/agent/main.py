@@ -262,6 +262,7 @@ class Agent:
             transport=self._vitals.transport,
             waiting=self._vitals.waiting,
             loop_lag=self._vitals.loop_lag,
+            config=self.board.config(),
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+import psutil
+
 from citadel_k8s.collectors.lines import clean, failed, reading
 from citadel_k8s.collectors.nettables import parse_if_inet6, parse_local_ipv4
 from citadel_k8s.collectors.procfs import known, read_text
@@ -50,7 +52,8 @@ class HostSource:
     def __init__(self, root: str) -> None:
         self._root = root
         self._proc = f"{root.rstrip('/')}/proc"
-        self._last_cpu: tuple[int, int] | None = None
+        self._last_cpu: tuple[float, float] | None = None
+        psutil.PROCFS_PATH = self._proc
 
     def collect(self, announce: Announce, skip: Skip, args: dict[str, Any]) -> Answer:  # noqa: ARG002 - for other sources
         """Read all figures; one that cannot be read is None."""
@@ -96,22 +99,19 @@ class HostSource:
         return clean(self._read(path), 64) or None
 
     def _cpu(self) -> tuple[float | None, int | None]:
-        now = known(self._cpu_ticks)
+        now = known(cpu_seconds)
         if now is None:
             return None, None
         before = self._last_cpu
         if before is None:
             before, _ = now
             time.sleep(FIRST_SAMPLE)
-            now = known(self._cpu_ticks) or now
+            now = known(cpu_seconds) or now
         self._last_cpu = now[0]
         busy, total = now[0][0] - before[0], now[0][1] - before[1]
         # Some kernels let counters of a CPU that goes offline run backwards.
         ratio = min(1.0, max(0.0, busy / total)) if total > 0 else None
         return ratio, now[1]
-
-    def _cpu_ticks(self) -> tuple[tuple[int, int], int]:
-        return parse_cpu(self._read("stat"))
 
     def _network(self) -> tuple[int, int]:
         # Process 1 of the host's /proc is in the host's network namespace; "self" is in the pod's.
@@ -182,23 +182,27 @@ def parse_net_dev(text: str) -> tuple[int, int]:
     return received, sent
 
 
-def parse_cpu(text: str) -> tuple[tuple[int, int], int]:
-    """Give busy and total clock ticks since the boot, and the number of CPUs, of ``/proc/stat``.
+def cpu_seconds() -> tuple[tuple[float, float], int]:
+    """Give busy and total seconds of all CPUs since the boot, and the number of CPUs.
 
     Raises
     ------
-    ValueError, IndexError
-        If the first line is not that of all CPUs.
+    ValueError
+        If that is not what the host's file holds.
     """
-    lines = text.split("\n", 1)
-    words = lines[0].split()
-    if words[0] != "cpu":
-        raise ValueError("no line of all CPUs")
-    # The kernel counts a guest's time, the last two, in user and nice as well.
-    ticks = [int(word) for word in words[1:9]]
-    idle = ticks[3] + ticks[4]
-    total = sum(ticks)
-    return (total - idle, total), text.count("\ncpu")
+    busy = total = 0.0
+    try:
+        cpus = psutil.cpu_times(percpu=True)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    for times in cpus:
+        # The kernel counts a guest's time in user and nice as well.
+        whole = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        total += whole
+        busy += whole - times.idle - getattr(times, "iowait", 0.0)
+    if not cpus:
+        raise ValueError("no CPU is listed")
+    return (busy, total), len(cpus)
 
 
 def parse_pressure(text: str) -> float:
