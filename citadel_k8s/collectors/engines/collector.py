@@ -179,7 +179,7 @@ class EngineCollector:
             if target.configured or one.proven:
                 asked.append(one)
             elif one.next_look <= now and not self._shut(target):
-                strangers.append(one)
+                (strangers if target.kind is None else asked).append(one)
         # Those that have waited longest are met first, or some would never be.
         strangers.sort(key=lambda one: one.next_look)
         return (asked + strangers[:STRANGERS_MAX])[:ENGINES_MAX]

@@ -125,7 +125,7 @@ _ALL: Final = (
         # Its /health runs a request on the model; the list is answered by the same process.
         health=None,
         series=tables.SGLANG,
-        # The second is the old name of the first; both describe the whole server, so once is enough.
+        # The second is the old name of the first.
         versions=("server_info", "get_server_info"),
         canary=(_TEXT, _CHAT),
     ),

@@ -268,6 +268,14 @@ async def test_strangers_are_met_a_few_at_a_time():
         assert all(e.asked for e in engines)
 
 
+async def test_all_whose_command_says_what_they_are_are_told_at_the_first_look():
+    async with fake_engines(*[fakes.vllm()] * 20) as engines, Node() as node:
+        node.listeners = tuple(
+            listens(e, f"vllm serve m --port {e.port}", pid=n) for n, e in enumerate(engines)
+        )
+        assert len(await node.look()) == 20
+
+
 async def test_the_configured_engines_can_be_replaced_while_it_runs():
     async with fake_engines(fakes.vllm(), fakes.tgi()) as (one, other), Node() as node:
 
