@@ -164,9 +164,11 @@ def _verdict(
     if gone is not None:
         return ("unhealthy" if gone.reason == "ConnectionRefused" else "unknown"), gone
     waits = next((e for e in errors if e.reason == "Starting" and e is not told), None)
-    if waits is not None:
+    if waits is not None and memory.ready:
         # What was ready does not start: it has broken down, or lets nobody in.
-        return ("unhealthy" if memory.ready else "starting"), waits
+        return "unhealthy", ProbeError("Unavailable", str(waits), status=waits.status)
+    if waits is not None:
+        return "starting", waits
     if isinstance(listed, ProbeError) and listed.reason in _ONLY_LIST and sick is None:
         # Only the list cannot be had; something else has to show that it serves.
         shown = memory.may_ask("health") or isinstance(told, Exposition)

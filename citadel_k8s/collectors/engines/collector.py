@@ -174,6 +174,8 @@ class EngineCollector:
             one = before.get(target.key)
             if one is None or one.is_other(target):
                 one = Acquaintance(target, target.kind)
+            if one.target.pid not in {None, target.pid}:
+                one.memory.ready = False  # another process may take its time to start
             one.target = target
             self._known[target.key] = one
             if target.configured or one.proven:

@@ -64,6 +64,11 @@ def listens(engine: FakeEngine, command: str | None = None, pid: int = 7, **more
     return Listener(engine.port, more.pop("address", "127.0.0.1"), pid, command, **more)
 
 
+async def unused() -> FakeEngine:
+    async with FakeEngine() as fake:
+        return fake
+
+
 def pod_of(engine: FakeEngine, kind: str = "vllm", **said: str) -> Pod:
     said = {"engine": kind, "port": str(engine.port)} | said
     annotations = tuple((f"fabric.aceteam.ai/{k}", v) for k, v in said.items())
@@ -314,6 +319,18 @@ async def test_a_configured_engine_that_loads_in_its_pod_is_starting_until_it_se
             (engine,) = await node.look()
             assert (engine.status, engine.health) == ("stopped", "unhealthy")
             await fake.start()
+
+
+async def test_a_configured_engine_whose_process_is_another_one_may_be_starting():
+    port = (await unused()).port
+    endpoint = EngineEndpoint(name="a", engine="llamacpp", url=f"http://127.0.0.1:{port}")
+    async with FakeEngine(fakes.llamacpp(), port=port) as fake, Node(endpoint) as node:
+        node.listeners = (listens(fake, f"llama-server --port {port}", pid=7),)
+        await node.look()
+        fake.pages = dict.fromkeys(("/health", "/v1/models"), says("{}", status=503))
+        assert [e.health for e in await node.look()] == ["unhealthy"]
+        node.listeners = (listens(fake, f"llama-server --port {port}", pid=8),)
+        assert [e.health for e in await node.look()] == ["starting"]
 
 
 async def test_a_process_known_a_moment_later_is_still_the_same_engine():

@@ -214,7 +214,7 @@ async def test_an_engine_that_was_ready_and_gives_503_does_not_start_but_is_brok
         fake.pages["/health"] = says(status=503)
         engine = await looker.look()
         assert (engine.status, engine.health, engine.reason) == (
-            "running", "unhealthy", "Starting",
+            "running", "unhealthy", "Unavailable",
         )  # fmt: skip
         assert engine.requests_running == 2.0
 
