@@ -170,6 +170,8 @@ class Agent:
         jobs["watch loop"] = self._vitals.watch_loop
         jobs["configuration"] = self._configuration.run
         jobs["rivals"] = self._rivals.run
+        if self._collectors.canaries is not None:
+            jobs["canaries"] = self._collectors.canaries
         jobs["certificates"] = self._access.keep_fresh
         if isinstance(self._publisher, ApiPublisher):
             jobs["websocket"] = self._publisher.run

@@ -1,8 +1,8 @@
 """Which parts an agent is made of, by its settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from citadel_k8s.agent.access import Access
 from citadel_k8s.agent.board import Board
@@ -87,7 +87,8 @@ class Feed:
 class Collectors:
     """Where the readings come from; None where the settings do not want a source.
 
-    ``problems`` gives what was silent beside a reading, ``configure`` takes the engines to ask and
+    ``problems`` gives what was silent beside a reading, ``canaries`` runs beside the collections
+    for ever, ``configure`` takes the engines to ask and
     the services that ought to be here.
     """
 
@@ -100,6 +101,7 @@ class Collectors:
     containers: Collector[tuple[ContainerUsage, ...]] | None = None
     feed: Feed = field(default_factory=Feed)
     problems: Callable[[], tuple[tuple[str, Absent | Failed], ...]] = tuple
+    canaries: Callable[[], Coroutine[Any, Any, None]] | None = None
     configure: Callable[[tuple[EngineEndpoint, ...], tuple[str, ...]], None] = (
         lambda _engines, _expected: None
     )
@@ -142,6 +144,7 @@ def collectors_of(settings: AgentSettings, clock: Clock) -> Collectors:
         files.containers if settings.container_metrics else None,
         feed,
         lambda: pods.problems,
+        engines.run_canary if settings.canary.enabled else None,
         lambda endpoints, expected: engines.configure(endpoints, expected=expected),
     )
 
