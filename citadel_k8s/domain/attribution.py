@@ -16,8 +16,9 @@ from citadel_k8s.domain.uses import Party, Use, sort_uses, uses_of
 from citadel_k8s.models.readings import Allocation, Gpu, Holder, Pod, Pods, Processes
 
 CONFIRM_SECONDS: Final = 5.0
-"""How long a process has to be seen without a right before its pod is told as using what it was
-not given. Processes and grants are read one after the other, and a pod may come or go between."""
+"""How long after a process was first seen without a right the grants have to have been read before
+its pod is told as using what it was not given. Processes are seen within seconds and grants are
+read each half a minute: those of before a pod began know nothing of it."""
 
 
 IDLE_GAP_SECONDS: Final = 90.0
@@ -87,6 +88,8 @@ def attribute(
     processes: Processes | None,
     before: Attribution | None,
     now: float,
+    *,
+    granted_at: float | None = None,
 ) -> Attribution:
     """Say who holds which GPU.
 
@@ -101,9 +104,12 @@ def attribute(
     before : Attribution or None
         That of the last look. Idle times begin with the first look that saw a device idle, and
         so they begin anew with the agent: they are at least this long. What a pod uses
-        without a right is told from the second look on, `CONFIRM_SECONDS` after the first.
+        without a right is told from the second look on, if the grants were read
+        `CONFIRM_SECONDS` after the first.
     now : float
         The present, in seconds of any clock that does not jump.
+    granted_at : float or None
+        When the kubelet said what it gave; None for now.
     """
     names = PodNames(pods.pods if pods else ())
     pids = dict.fromkeys(p.pid for gpu in gpus for p in gpu.processes or ())
@@ -117,7 +123,8 @@ def attribute(
     idle = _idle(looks, before.idle if before else (), now, asked=allocations is not None)
     began = {entry.key: entry.since for entry in idle}
     strays = _strays(looks, before, now)
-    sure = {stray.pid for stray in strays if now - stray.since >= CONFIRM_SECONDS}
+    asked_at = now if granted_at is None else granted_at
+    sure = {stray.pid for stray in strays if asked_at - stray.since >= CONFIRM_SECONDS}
     return Attribution(
         holders=tuple((k.gpu.index, tuple(k.holders(began, sure, now))) for k in looks if k.told),
         processes=tuple(owners.values()),

@@ -160,7 +160,9 @@ class Snapshot:
         limit = KNOWN_INTERVALS * self.interval
         gpus, pods = gpus_now(self, at), self.pods.fresh(at, limit)
         processes = self.processes.fresh(at, limit)
-        attribution = attribute(gpus, pods, processes, self.attribution, at)
+        attribution = attribute(
+            gpus, pods, processes, self.attribution, at, granted_at=self.pods.good_at
+        )
         owners = {process.pid: process for process in processes.processes} if processes else {}
         return replace(
             self,

@@ -13,10 +13,11 @@ def look(
     *allocations: Allocation,
     started: int = 1,
     away: bool = False,
+    granted_at: float | None = None,
 ) -> Attribution:
     pods = Pods(A, None if away else allocations)
     processes = Processes((runs(10, "a", started=started),))
-    return attribute([gpu(on(10))], pods, processes, before, now)
+    return attribute([gpu(on(10))], pods, processes, before, now, granted_at=granted_at)
 
 
 def how(found: Attribution) -> list[str]:
@@ -51,3 +52,12 @@ def test_a_look_without_the_kubelet_proves_nothing() -> None:
     assert how(away) == ["process"]
     assert how(look(away, 60.0)) == ["process"]
     assert how(look(look(away, 60.0), 90.0)) == ["unallocated"]
+
+
+def test_grants_that_were_read_before_a_pod_began_accuse_it_of_nothing() -> None:
+    found = look(None, 10.0, granted_at=0.0)
+    for now in (20.0, 29.0):
+        found = look(found, now, granted_at=0.0)
+        assert how(found) == ["process"]
+    assert how(look(found, 30.0, granted_at=30.0)) == ["unallocated"]
+    assert how(look(found, 30.0, *GIVEN, granted_at=30.0)) == ["exclusive"]

