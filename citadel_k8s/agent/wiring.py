@@ -16,6 +16,7 @@ from citadel_k8s.aio.clock import Clock
 from citadel_k8s.collectors.base import Collector
 from citadel_k8s.collectors.engines import KNOWN_PORTS, EngineCollector
 from citadel_k8s.collectors.fake import FakeEngines, FakeGpus
+from citadel_k8s.collectors.fakepods import FakeContainers, FakePods, FakeProcesses
 from citadel_k8s.collectors.pods import pod_collector
 from citadel_k8s.collectors.remote import FileCollectors, nvml_collector
 from citadel_k8s.config import AgentSettings, EngineEndpoint
@@ -123,6 +124,10 @@ def collectors_of(settings: AgentSettings, clock: Clock) -> Collectors:
             files.host,
             FakeGpus(settings.fake_gpu, name, clock),
             FakeEngines(settings.fake_gpu, name, clock),
+            None,
+            FakePods(settings.fake_gpu, name),
+            FakeProcesses(settings.fake_gpu, name),
+            FakeContainers(settings.fake_gpu, name, clock) if settings.container_metrics else None,
         )
     engines = EngineCollector(
         settings.engines,

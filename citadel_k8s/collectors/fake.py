@@ -1,51 +1,29 @@
 """GPUs and engines that are not there, for demonstrations and for tests of a fleet.
 
-Their load moves slowly and is a function of the time and the node's name alone: two runs show
-the same, and the nodes of a fleet differ.
+They tell what real ones would: a node of a demo shows each column, each holder and each metric.
+Which programs there are and how hard they work is `citadel_k8s.collectors.fakeload`'s business.
 """
 
-import hashlib
-import math
-import re
-from dataclasses import dataclass
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.errors import ConfigError
-from citadel_k8s.models.readings import Engine, Gpu, Gpus, Outcome, Reading
-
-FAKE_GPUS_MAX: Final = 16
-"""Most GPUs of one pretended node: the largest node on sale."""
+from citadel_k8s.collectors.fakekinds import GpuKind
+from citadel_k8s.collectors.fakeload import FakeNode, Job, Wave
+from citadel_k8s.models.readings import (
+    EccErrors,
+    Engine,
+    Gpu,
+    GpuProcess,
+    Gpus,
+    NvLink,
+    Outcome,
+    Pcie,
+    Reading,
+    RowRemap,
+)
 
 _MIB: Final = 1024**2
-
-
-@dataclass(frozen=True, slots=True)
-class GpuKind:
-    """A GPU on the market: name as NVML gives it, memory in MiB, power limit in watts."""
-
-    name: str
-    memory_mib: int
-    power_watts: int
-
-
-KINDS: Final = {
-    "a10": GpuKind("NVIDIA A10", 23028, 150),
-    "a100": GpuKind("NVIDIA A100-SXM4-80GB", 81920, 400),
-    "a100-40g": GpuKind("NVIDIA A100-SXM4-40GB", 40960, 400),
-    "b200": GpuKind("NVIDIA B200", 183359, 1000),
-    "gh200": GpuKind("NVIDIA GH200 480GB", 97871, 900),
-    "h100": GpuKind("NVIDIA H100 80GB HBM3", 81559, 700),
-    "h200": GpuKind("NVIDIA H200", 143771, 700),
-    "l4": GpuKind("NVIDIA L4", 23034, 72),
-    "l40s": GpuKind("NVIDIA L40S", 46068, 350),
-    "rtx3090": GpuKind("NVIDIA GeForce RTX 3090", 24576, 350),
-    "rtx4090": GpuKind("NVIDIA GeForce RTX 4090", 24564, 450),
-    "rtx5090": GpuKind("NVIDIA GeForce RTX 5090", 32607, 575),
-    "t4": GpuKind("Tesla T4", 15360, 70),
-    "v100": GpuKind("Tesla V100-SXM2-32GB", 32768, 300),
-}
-"""The GPUs that can be pretended."""
+_MHZ: Final = 1_000_000
 
 _LARGE: Final = (
     "meta-llama/Llama-3.3-70B-Instruct",
@@ -58,26 +36,15 @@ _SMALL: Final = (
     "mistralai/Mistral-7B-Instruct-v0.3",
 )
 _PULLED: Final = (("llama3.2:3b", "nomic-embed-text:latest"), ("qwen2.5:7b", "gemma2:9b"))
-_LARGE_NODE_MIB: Final = 160_000
-"""Memory from which a node serves a large model, in MiB: 70 billion parameters at 16 bits."""
 
+IDLE_POWER: Final = 0.12
+"""Share of its power limit that a GPU takes with nothing to do: 80 of an H100's 700 W."""
 
-def parse_fake_gpu(text: str) -> tuple[GpuKind, int]:
-    """Give kind and count of a text such as ``h100x8``.
+LOAD_POWER: Final = 0.83
+"""Share of its power limit that full load adds."""
 
-    Raises
-    ------
-    ConfigError
-        If the kind is not known or the count not in 1 to ``FAKE_GPUS_MAX``.
-    """
-    match = re.fullmatch(r"(?P<kind>[a-z0-9-]+)x(?P<count>[0-9]{1,2})", text.strip().lower())
-    kind = KINDS.get(match["kind"]) if match else None
-    if match is None or kind is None or not 1 <= int(match["count"]) <= FAKE_GPUS_MAX:
-        raise ConfigError(
-            f"fake GPU {text!r}: KINDxCOUNT is needed, such as h100x8; "
-            f"kinds: {', '.join(KINDS)}; count: 1 to {FAKE_GPUS_MAX}"
-        )
-    return kind, int(match["count"])
+OLLAMA_MIB: Final = 3450
+"""Memory of the pretended Ollama with a model of 3 billion parameters, in MiB."""
 
 
 class FakeGpus:
@@ -96,36 +63,69 @@ class FakeGpus:
     name = "fake-gpu"
 
     def __init__(self, spec: str, node: str, clock: Clock) -> None:
-        self._kind, self._count = parse_fake_gpu(spec)
-        self._node = node
+        self._node = FakeNode(spec, node)
+        self._waves = [Wave(f"{node}/{index}") for index in range(self._node.count)]
         self._clock = clock
 
     async def collect(self) -> Outcome[Gpus]:
         """Give the GPUs as they are now."""
         now = self._clock.now()
-        gpus = tuple(self._gpu(index, now) for index in range(self._count))
-        return Reading(Gpus(driver="575.57.08", gpus=gpus))
+        gpus = tuple(self._gpu(index, now) for index in range(self._node.count))
+        return Reading(Gpus(driver="575.57.08", gpus=gpus, cuda="12.9"))
 
     async def close(self) -> None:
         """Nothing to let go of."""
 
     def _gpu(self, index: int, now: float) -> Gpu:
-        load = _load(f"{self._node}/{index}", now)
-        kind = self._kind
-        # An engine takes most of the memory at its start and keeps it.
-        share = 0.82 + 0.1 * _load(f"{self._node}/{index}/memory", now)
+        kind, job = self._node.kind, self._node.job(index)
+        busy = self._node.works(job, now)
+        load = self._load(index, now) if busy else 0.0
+        processes = _processes(kind, job, index, load) if job and busy else ()
+        used = sum((one.memory_used_bytes or 0) // _MIB for one in processes) + 4
         return Gpu(
             index=index,
-            uuid=f"GPU-{_uuid(f'{self._node}/{index}')}",
+            uuid=self._node.uuids[index],
             name=kind.name,
-            memory_used_bytes=int(kind.memory_mib * share) * _MIB,
+            pci_bus_id=f"00000000:{0x0A + 0x0C * index:02X}:00.0",
+            memory_used_bytes=used * _MIB,
             memory_total_bytes=kind.memory_mib * _MIB,
             utilization_ratio=round(load, 2),
+            memory_bus_ratio=round(0.6 * load, 2),
             temperature_celsius=round(34 + 44 * load),
-            power_watts=round(kind.power_watts * (0.12 + 0.83 * load), 1),
+            memory_temperature_celsius=round(40 + 46 * load) if kind.hot else None,
+            power_watts=round(kind.power_watts * (IDLE_POWER + LOAD_POWER * load), 1),
             power_limit_watts=float(kind.power_watts),
+            energy_joules=self._energy(index, job, now),
+            clock_graphics_hertz=_clock(kind, load),
+            clock_sm_hertz=_clock(kind, load),
+            clock_memory_hertz=(kind.memory_clock_mhz if busy or kind.hot else 405) * _MHZ,
+            throttle_reasons=() if busy else ("gpu-idle",),
+            ecc_enabled=kind.ecc or None,
+            ecc=EccErrors(0, 0, 0, 0) if kind.ecc else None,
+            row_remap=RowRemap(0, 0, pending=False, failed=False) if kind.rows else None,
+            pcie=_pcie(kind, load),
+            nvlinks=_nvlinks(kind) if self._node.count > 1 else None,
+            mig_enabled=False if kind.mig else None,
+            processes=processes,
             health="ok",
+            minor=index,
         )
+
+    def _load(self, index: int, now: float) -> float:
+        own, job = self._waves[index], self._node.job(index)
+        if job is None:
+            return 0.0
+        # The GPUs of one program work in step, nearly.
+        return 0.85 * self._node.wave(job).at(now) + 0.15 * own.at(now)
+
+    def _energy(self, index: int, job: Job | None, now: float) -> float:
+        """Give the joules since the driver was loaded; what power sums up to, where work lasts."""
+        idle = Wave.elapsed(now) * IDLE_POWER
+        if job is None or job.workers is None:
+            return round(self._node.kind.power_watts * idle, 1)
+        own, shared = self._waves[index].seconds(now), self._node.wave(job).seconds(now)
+        busy = LOAD_POWER * (0.85 * shared + 0.15 * own)
+        return round(self._node.kind.power_watts * (idle + busy), 1)
 
 
 class FakeEngines:
@@ -140,34 +140,51 @@ class FakeEngines:
     name = "engines"
 
     def __init__(self, spec: str, node: str, clock: Clock) -> None:
-        kind, count = parse_fake_gpu(spec)
-        self._large = kind.memory_mib * count >= _LARGE_NODE_MIB
-        self._node = node
+        self._node = FakeNode(spec, node)
         self._clock = clock
 
     async def collect(self) -> Outcome[tuple[Engine, ...]]:
         """Give the engines as they are now."""
-        load = _load(f"{self._node}/vllm", self._clock.now())
-        pick = _number(self._node)
-        models = _LARGE if self._large else _SMALL
-        vllm = Engine(
+        now = self._clock.now()
+        vllm, ollama = self._vllm(now), self._node.ollama
+        return Reading((vllm,) if ollama is None else (vllm, self._ollama(ollama, now)))
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _vllm(self, now: float) -> Engine:
+        node, job = self._node, self._node.vllm
+        load = node.wave(job).at(now)
+        models = _LARGE if node.large else _SMALL
+        served = (models[node.pick % len(models)],)
+        running = round(load * (48 if node.large else 16))
+        return Engine(
             name="vllm",
             type="llm",
             status="running",
             health="ok",
             engine="vllm",
             port=8000,
-            models=(models[pick % len(models)],),
-            requests_running=float(round(load * (48 if self._large else 16))),
+            models=served,
+            requests_running=float(running),
             requests_waiting=float(max(0, round((load - 0.75) * 40))),
+            address="127.0.0.1",
+            version="0.11.0",
+            loaded_models=served,
+            adapters=(),
+            kv_cache_ratio=round(0.9 * load * load, 3),
+            generation_tokens_per_second=round(running * (46 - 22 * load), 1),
+            prompt_tokens_per_second=round(running * 190 * load, 1),
+            ttft_seconds_p50=round(0.06 + 0.4 * load**3, 3),
+            e2e_seconds_p50=round(2.4 + 5 * load * load, 2),
+            idle_seconds=0.0,
+            pid=job.pid,
+            pod_uid=job.pod_uid,
+            container_id=job.container_id,
         )
-        # Two nodes of three also keep an Ollama with small models.
-        return Reading((vllm,) if pick % 3 == 0 else (vllm, self._ollama(pick)))
 
-    async def close(self) -> None:
-        """Nothing to let go of."""
-
-    def _ollama(self, pick: int) -> Engine:
+    def _ollama(self, job: Job, now: float) -> Engine:
+        pulled = _PULLED[self._node.pick % len(_PULLED)]
         return Engine(
             name="ollama",
             type="llm",
@@ -175,22 +192,43 @@ class FakeEngines:
             health="ok",
             engine="ollama",
             port=11434,
-            models=_PULLED[pick % len(_PULLED)],
+            models=pulled,
+            address="127.0.0.1",
+            version="0.12.6",
+            loaded_models=pulled[:1] if self._node.works(job, now) else (),
+            pid=job.pid,
         )
 
 
-def _load(key: str, now: float) -> float:
-    """Give a slow wave between 0 and 1: a quarter of an hour, with a faster one on top."""
-    phase = _number(key) / 2**32 * 2 * math.pi
-    slow = math.sin(now / 900 * 2 * math.pi + phase)
-    fast = math.sin(now / 170 * 2 * math.pi + 3 * phase)
-    return min(1.0, max(0.0, 0.55 + 0.35 * slow + 0.1 * fast))
+def _processes(kind: GpuKind, job: Job, index: int, load: float) -> tuple[GpuProcess, ...]:
+    # An engine takes most of the memory at its start and keeps it.
+    mib = OLLAMA_MIB if job.name == "ollama" else int(kind.memory_mib * (0.86 + 0.002 * index))
+    return (
+        GpuProcess(
+            pid=job.worker(index),
+            memory_used_bytes=mib * _MIB,
+            utilization_ratio=round(load, 2),
+        ),
+    )
 
 
-def _number(key: str) -> int:
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4])
+def _clock(kind: GpuKind, load: float) -> int:
+    return (kind.clock_mhz - round(120 * load) if load else 345) * _MHZ
 
 
-def _uuid(key: str) -> str:
-    digits = hashlib.sha256(key.encode()).hexdigest()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
+def _pcie(kind: GpuKind, load: float) -> Pcie:
+    # A GPU with nothing to do lets its link slow down, to save power.
+    return Pcie(
+        generation=kind.pcie if load else 1,
+        generation_max=kind.pcie,
+        width=16,
+        width_max=16,
+        replays=0,
+        rx_bytes_per_second=int(2.1e9 * load),
+        tx_bytes_per_second=int(0.7e9 * load),
+    )
+
+
+def _nvlinks(kind: GpuKind) -> tuple[NvLink, ...] | None:
+    links = (NvLink(k, True, 0, 0, 0) for k in range(kind.links))  # noqa: FBT003
+    return tuple(links) or None
