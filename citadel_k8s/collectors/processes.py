@@ -149,14 +149,20 @@ class ProcessTable:
         stat = self._stat(pid)
         if stat is None:
             return Seen(pid, 0)
-        comm, parent, started = stat
+        comm, parent, started, exiting = stat
         seen = self._kept.get(pid)
         if seen is None or seen.started != started:
             seen = Seen(pid, started)
         seen.parent = parent
         if seen.comm != comm:
             seen.comm, seen.name = comm, clean(comm, 64) or None
-        if not seen.known or seen.looks < EARLY_LOOKS or seen.looks % REREAD_LOOKS == 0:
+        if exiting:
+            # It may take a driver minutes to take its memory back.
+            if not seen.known:
+                self._read_cgroup(seen)
+                # In version 1 whatever ends is said to be in the root, which is no pod's.
+                seen.known = seen.pod_uid is not None
+        elif not seen.known or seen.looks < EARLY_LOOKS or seen.looks % REREAD_LOOKS == 0:
             seen.network = None
             self._read_cgroup(seen)
             self._read_command(seen)
@@ -166,7 +172,7 @@ class ProcessTable:
         seen.looks += 1
         return seen
 
-    def _stat(self, pid: int) -> tuple[str, int, int] | None:
+    def _stat(self, pid: int) -> tuple[str, int, int, bool] | None:
         try:
             return parse_stat(read_text(f"{self._proc}/{pid}/stat", SMALL_FILE))
         except (FileNotFoundError, ProcessLookupError):

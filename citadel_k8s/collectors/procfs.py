@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 FILE_MAX: Final = 1 << 20
 """Most that is read of one file, in bytes: tables of sockets and routes have no bound."""
 
+EXITING: Final = 0x4
+"""The kernel's mark of a process that is ending, ``PF_EXITING``."""
+
 DIGITS_MAX: Final = 20
 """Longest number that the kernel writes, in digits: one of 64 bits."""
 
@@ -123,8 +126,10 @@ def read_number(path: str, read: Callable[[str, int], bytes] = read_bytes) -> in
     return int(text) if text.isdigit() and len(text) <= DIGITS_MAX else None
 
 
-def parse_stat(text: str) -> tuple[str, int, int]:
-    """Give name, parent and start (in clock ticks since the boot) of ``/proc/PID/stat``.
+def parse_stat(text: str) -> tuple[str, int, int, bool]:
+    """Give name, parent, start and whether it is ending, of ``/proc/PID/stat``.
+
+    The start is in clock ticks since the host booted.
 
     Raises
     ------
@@ -135,4 +140,4 @@ def parse_stat(text: str) -> tuple[str, int, int]:
     end = text.rindex(")")
     name = text[text.index("(") + 1 : end]
     columns = text[end + 1 :].split()
-    return name, int(columns[1]), int(columns[19])
+    return name, int(columns[1]), int(columns[19]), bool(int(columns[6]) & EXITING)

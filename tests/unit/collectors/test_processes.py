@@ -58,6 +58,31 @@ def test_a_process_of_the_host_is_known_to_be_in_no_pod(root: Path, source: Proc
     assert (process.pod_uid, process.container_id, process.known) == (None, None, True)
 
 
+ENDING = 0x40010C
+"""Flags of a process that the driver still takes its memory back from."""
+
+
+def test_a_process_that_ends_is_not_put_out_of_its_pod(root: Path, source: ProcessSource):
+    trees.process(root, 42, cgroup=f"4:memory:{cgroup_path()}")
+    read(source, 42)
+    # The kernel says so of all that ends in hierarchies of version 1.
+    trees.process(root, 42, cgroup="4:memory:/", command="", flags=ENDING)
+    for _ in range(2 * REREAD_LOOKS):
+        process = read(source, 42)[42]
+        assert (process.pod_uid, process.container_id, process.known) == (POD, CONTAINER, True)
+
+
+def test_of_a_process_that_was_never_seen_before_it_ended_nobody_says_where_it_was(
+    root: Path, source: ProcessSource
+):
+    trees.process(root, 42, cgroup="4:memory:/", command="", flags=ENDING)
+    for _ in range(2):
+        process = read(source, 42)[42]
+        assert (process.pod_uid, process.known) == (None, False)
+    trees.process(root, 42, cgroup=IN_POD, command="", flags=ENDING)  # version 2 keeps it
+    assert read(source, 42)[42].pod_uid == POD
+
+
 def test_a_process_that_is_gone_is_left_out(root: Path, source: ProcessSource):
     trees.process(root, 42)
     assert set(read(source, 42, 43)) == {42}

@@ -41,7 +41,7 @@ def test_what_is_no_number_is_unknown(tmp_path: Path, text: str):
 @pytest.mark.parametrize("name", ["python3", "a) S 1 (b", "tmux: server", "(sd-pam)", ") 7 (", ""])
 def test_a_process_may_be_called_anything(name: str):
     columns = " ".join(["S", "42", *["0"] * 17, "777", "0", "0"])
-    assert parse_stat(f"10 ({name}) {columns}\n") == (name, 42, 777)
+    assert parse_stat(f"10 ({name}) {columns}\n") == (name, 42, 777, False)
 
 
 def test_a_stat_that_is_cut_short_is_an_error():

@@ -70,13 +70,16 @@ def process(
     name: str = "python3",
     cgroup: str = "0::/",
     command: Sequence[str] | str = ("python3",),
+    flags: int = 0x400000,
 ) -> Path:
     """Write a process of the host and give its folder; its network is written by `join`.
 
     A ``command`` that is one string is a title that the program gave itself.
     """
     folder = root / f"proc/{pid}"
-    columns = " ".join(["S", str(ppid), *["0"] * 17, str(started), *["0"] * 30])
+    columns = " ".join(
+        ["S", str(ppid), *["0"] * 4, str(flags), *["0"] * 12, str(started), *["0"] * 30]
+    )
     write(folder / "stat", f"{pid} ({name}) {columns}\n")
     write(folder / "cgroup", cgroup + "\n")
     line = command if isinstance(command, str) else "\0".join(command)

@@ -86,6 +86,7 @@ def test_values_that_are_not_fresh_have_an_age(outcomes: list[Outcome[Gpus]], no
     for one in gpus_now(after(outcomes), now + 100):
         if one.health != "ok" and one.memory_used_bytes is not None:
             assert one.age_seconds is not None
+            assert one.age_seconds > 0
 
 
 @given(st.lists(OUTCOMES, min_size=1, max_size=6))
