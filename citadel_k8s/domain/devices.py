@@ -3,9 +3,11 @@
 ====================================  ===========================================================
 ``GPU-<uuid>``, ``GPU-<uuid>::3``     NVIDIA's plugin; the number tells replicas of a shared GPU
 ``MIG-<uuid>``, ``MIG-GPU-<uuid>/1/0``  a MIG instance, by drivers since R470 and before
-``gpu-3``, ``gpu-3-mig-9-0-1``        NVIDIA's driver of resource claims: the device node's number
+``gpu-3``, ``gpu-3-mig-9-0-1``        NVIDIA's driver of resource claims: the device node's number;
+``gpu-3-mig-1g10gb-19-0``             of a slice the profile's number, or its name before it
 ``k8s.gpu.nvidia.com/claim=…-gpu-3``  the same, as the container runtime is told
 ``0000:0c:00.0``, ``0000-0c-00-0-…``  AMD's plugin and Intel's driver: the address on the PCI bus
+``nvidia3``, ``nvidia3/gi7/vgpu1``    GKE's plugin: the node's number, slice and replica
 ``card1-0``                           Intel's plugin: the device node's number and a replica
 ``3``                                 some plugins: the index
 ====================================  ===========================================================
@@ -21,7 +23,8 @@ from citadel_k8s.models.readings import Gpu, MigInstance
 _UUID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _LEGACY_MIG: Final = re.compile(rf"mig-(gpu-{_UUID})/(\d{{1,3}})/(\d{{1,3}})")
 _BY_UUID: Final = re.compile(rf"((?:mig|gpu)-{_UUID})(.*)")
-_NODE: Final = re.compile(r"(?:.*[=-])?gpu-(\d{1,4})(-mig-[\d-]+)?")
+_NODE: Final = re.compile(r"(?:.*[=-])?gpu-(\d{1,4})(-mig-[0-9a-z.-]+)?")
+_GKE: Final = re.compile(r"nvidia(\d{1,4})(?:/gi(\d{1,3}))?(/vgpu\d{1,4})?")
 _CARD: Final = re.compile(r"card(\d{1,4})(?:-(\d{1,4}))?")
 _PCI: Final = re.compile(r"([0-9a-f]{4,8})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[.-]([0-7])(?:-.*)?")
 _INDEX: Final = re.compile(r"\d{1,4}")
@@ -135,6 +138,8 @@ class DeviceMap:
             part = found[2] is not None
             gpu = _by_minor(gpus, int(found[1]))
             return _placed(gpu, shared=shared, device=name if part else None)
+        if found := _GKE.fullmatch(lower):
+            return _of_gke(found, name, _by_minor(gpus, int(found[1])), shared=shared)
         if found := _CARD.fullmatch(lower):
             gpu = _by_minor(gpus, int(found[1]), or_index=False)
             return _placed(gpu, shared=True if found[2] != "0" else None)
@@ -149,6 +154,19 @@ def _placed(gpu: Gpu | None, *, shared: bool | None, device: str | None = None) 
     if gpu is None:
         return None
     return Place(gpu.index, device or device_of(gpu), shared, part=device is not None)
+
+
+def _of_gke(found: re.Match[str], name: str, gpu: Gpu | None, *, shared: bool) -> Place | None:
+    shared = shared or found[3] is not None
+    if gpu is None or found[2] is None:
+        return _placed(gpu, shared=shared)
+    instance = int(found[2])
+    slices = [mig for mig in gpu.mig or () if mig.gpu_instance_id == instance]
+    # One with several compute instances is no device of its own.
+    own = slices[0] if len(slices) == 1 else None
+    device = own.uuid if own else name.removesuffix(found[3] or "")
+    mig = own or MigInstance(device, gpu_instance_id=instance)
+    return Place(gpu.index, device, shared, mig, part=True)
 
 
 def _by_minor(gpus: Sequence[Gpu], minor: int, *, or_index: bool = True) -> Gpu | None:

@@ -71,6 +71,22 @@ OTHER = [
         expected={0: (held("a", "claim", "gpu-0-mig-19-0-1", 10),)},
     ),
     case(
+        "a claim for a part of a GPU, named with its profile",
+        [gpu(on(10, gpu_instance_id=7, compute_instance_id=0), mig=MIGS)],
+        names=A,
+        allocations=(given("a", "gpu-0-mig-1g10gb-19-0", resource=CLAIM, claim="mine"),),
+        processes=(runs(10, "a"),),
+        expected={0: (held("a", "claim", "gpu-0-mig-1g10gb-19-0", 10),)},
+    ),
+    case(
+        "a claim for a GPU that is handed to a virtual machine, which no driver sees",
+        [gpu(on(10))],
+        names=A,
+        allocations=(given("a", "gpu-vfio-0", resource=CLAIM, claim="mine"),),
+        processes=(runs(10, "a"),),
+        expected={0: (held("a", "process", G0, 10),)},
+    ),
+    case(
         "a claim that two pods share",
         [gpu(on(10), on(11))],
         names=A + B,
