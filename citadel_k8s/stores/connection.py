@@ -10,7 +10,7 @@ from redis import exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from citadel_k8s.errors import ConfigError, StreamError
+from citadel_k8s.errors import CitadelError, ConfigError, StreamError
 
 ANSWER_TIMEOUT: Final = 3.0
 """Seconds for connecting, logging in and an answer, on top of the time that a read may block. A
@@ -70,7 +70,10 @@ class RedisConnection:
                 yield
         except TimeoutError as error:
             raise self._error(doing, f"no answer within {limit:g} s") from error
-        except (exceptions.RedisError, OSError) as error:
+        except CitadelError:
+            raise
+        except Exception as error:
+            # A server that speaks nonsense makes the library raise whatever it stumbles over.
             raise self._error(doing, str(error) or type(error).__name__) from error
 
     async def close(self) -> None:
