@@ -17,6 +17,14 @@ HOLD_SECONDS: Final = 90.0
 """Seconds for which a sampled symptom counts after it was last seen. A clock that is lowered each
 other second would else send a fault and a recovery with each reading."""
 
+CONFIRM_SECONDS: Final = 5.0
+"""Seconds after which a second sample confirms what one sample showed: a sensor may err once, and
+a link changes its speed while the load is measured."""
+
+LINK_SECONDS: Final = 70.0
+"""Seconds for which a link has to be narrow at full speed, or short of NVLinks after the GPU was
+sliced: lanes and links are read each minute, speed and slices more often."""
+
 RISE_SECONDS: Final = 600.0
 """Seconds within which two rises of the count of uncorrected memory errors mean that memory is
 dying: a single one is dealt with by remapping its row."""
@@ -28,7 +36,8 @@ REPLAYS_PER_MINUTE: Final = 8.0
 """Replays on the PCIe link per minute above which it is bad. Source: DCGM's limit."""
 
 BUSY_RATIO: Final = 0.2
-"""Utilization from which the link's generation is judged: an idle GPU lowers it to save power."""
+"""Utilization from which the link's generation is judged: an idle GPU lowers it to save power, and
+some take lanes away too."""
 
 HOT_CELSIUS: Final = 90
 """Temperature of the chip that is too high: data-centre GPUs slow down at 87 to 93."""
@@ -38,13 +47,22 @@ HOT_MEMORY_CELSIUS: Final = 110
 GDDR6X works at 100 for years."""
 
 
+_PATIENCE: Final = {
+    "TemperatureHigh": CONFIRM_SECONDS,
+    "MemoryTemperatureHigh": CONFIRM_SECONDS,
+    "PcieGeneration": CONFIRM_SECONDS,
+    "PcieWidth": LINK_SECONDS,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class GpuHistory:
     """What was noticed of one GPU over time; moments are of the clock of durations.
 
     ``rises``: the last two moments at which its uncorrected errors rose. ``replays`` were counted
     at ``replays_at``. ``links_up``: most links that were up at once. ``symptoms``: what single
-    samples showed, and when last.
+    samples showed, and when last. ``suspects``: what more than one sample has to show, and when
+    first and last. ``sliced_at``: when it was last sliced.
     """
 
     uncorrected: int | None = None
@@ -53,6 +71,8 @@ class GpuHistory:
     replays_at: float = 0.0
     links_up: int = 0
     symptoms: tuple[tuple[str, float], ...] = ()
+    suspects: tuple[tuple[str, float, float], ...] = ()
+    sliced_at: float | None = None
 
 
 def watch(history: GpuHistory, gpu: Gpu, at: float) -> GpuHistory:
@@ -65,7 +85,9 @@ def watch(history: GpuHistory, gpu: Gpu, at: float) -> GpuHistory:
         elif uncorrected < (history.uncorrected or 0):
             rises = ()  # counted anew since a reset
     replays, replays_at, many = _replays(history, gpu, at)
-    seen = [*_symptoms(gpu), *(["PcieReplays"] if many else [])]
+    suspects = _suspects(history, gpu, at)
+    sure = [n for n, first, last in suspects if last == at and at - first >= _PATIENCE[n]]
+    seen = [*_symptoms(gpu), *sure, *(["PcieReplays"] if many else [])]
     kept = {name: when for name, when in history.symptoms if at - when <= HOLD_SECONDS}
     return GpuHistory(
         uncorrected=history.uncorrected if uncorrected is None else uncorrected,
@@ -74,6 +96,8 @@ def watch(history: GpuHistory, gpu: Gpu, at: float) -> GpuHistory:
         replays_at=replays_at,
         links_up=max(history.links_up, up_links(gpu.nvlinks)),
         symptoms=tuple(sorted((kept | dict.fromkeys(seen, at)).items())),
+        suspects=suspects,
+        sliced_at=at if gpu.mig_enabled else history.sliced_at,
     )
 
 
@@ -131,10 +155,10 @@ def _findings(
     if gpu.health == "failed":
         yield findings.of_reading(gpu)
     yield from _of_memory(gpu, history, now)
-    yield from _of_links(gpu, history, links)
+    yield from _of_links(gpu, history, now, links)
     for name, when in history.symptoms:
         if now - when <= HOLD_SECONDS:
-            yield findings.of(name)
+            yield findings.of(name, _lanes(gpu) if name == "PcieWidth" else None)
     for told in xids:
         yield findings.of_xid(rule_of(told.xid), told.count)
 
@@ -152,15 +176,19 @@ def _of_memory(gpu: Gpu, history: GpuHistory, now: float) -> Iterator[Finding]:
         yield findings.of("RowRemapPending")
 
 
-def _of_links(gpu: Gpu, history: GpuHistory, links: int) -> Iterator[Finding]:
-    pcie = gpu.pcie
-    if pcie is not None and _below(pcie.width, pcie.width_max):
-        yield findings.of("PcieWidth", f"{pcie.width} of {pcie.width_max} PCIe lanes")
+def _of_links(gpu: Gpu, history: GpuHistory, now: float, links: int) -> Iterator[Finding]:
     expected = max(history.links_up, links)
-    # A sliced GPU has its links off.
-    if gpu.nvlinks is not None and not gpu.mig_enabled and up_links(gpu.nvlinks) < expected:
+    # A sliced GPU has its links off, and those of one that was sliced are not up at once.
+    sliced = history.sliced_at is not None and now - history.sliced_at <= LINK_SECONDS
+    if gpu.nvlinks is not None and not sliced and up_links(gpu.nvlinks) < expected:
         up = up_links(gpu.nvlinks)
         yield findings.of("NvLinkDown", f"{up} NVLinks are up, {expected} are expected")
+
+
+def _lanes(gpu: Gpu) -> str | None:
+    pcie = gpu.pcie
+    narrow = pcie is not None and _below(pcie.width, pcie.width_max)
+    return f"{pcie.width} of {pcie.width_max} PCIe lanes" if pcie and narrow else None
 
 
 def _symptoms(gpu: Gpu) -> Iterator[str]:
@@ -174,13 +202,30 @@ def _symptoms(gpu: Gpu) -> Iterator[str]:
         yield "HwSlowdown"
     if "sw-thermal-slowdown" in reasons:
         yield "SwThermalSlowdown"
+
+
+def _suspicions(gpu: Gpu) -> Iterator[str]:
     if (gpu.temperature_celsius or 0) >= HOT_CELSIUS:
         yield "TemperatureHigh"
     if (gpu.memory_temperature_celsius or 0) >= HOT_MEMORY_CELSIUS:
         yield "MemoryTemperatureHigh"
-    busy = (gpu.utilization_ratio or 0.0) >= BUSY_RATIO
-    if busy and gpu.pcie and _below(gpu.pcie.generation, gpu.pcie.generation_max):
+    slow = gpu.pcie is not None and _below(gpu.pcie.generation, gpu.pcie.generation_max)
+    if slow and (gpu.utilization_ratio or 0.0) >= BUSY_RATIO:
         yield "PcieGeneration"
+    # Whoever saves power lowers both: at full speed nothing is saved.
+    if not slow and _lanes(gpu) is not None:
+        yield "PcieWidth"
+
+
+def _suspects(history: GpuHistory, gpu: Gpu, at: float) -> tuple[tuple[str, float, float], ...]:
+    now = set(_suspicions(gpu))
+    kept = {
+        name: (first, last)
+        for name, first, last in history.suspects
+        if at - last <= HOLD_SECONDS and (name != "PcieWidth" or name in now)
+    }
+    kept |= {name: (kept.get(name, (at, at))[0], at) for name in now}
+    return tuple((name, *kept[name]) for name in sorted(kept))
 
 
 def _replays(history: GpuHistory, gpu: Gpu, at: float) -> tuple[int | None, float, bool]:

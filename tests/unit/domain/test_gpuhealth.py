@@ -13,6 +13,7 @@ from citadel_k8s.domain.gpuhealth import (
     HOLD_SECONDS,
     HOT_CELSIUS,
     HOT_MEMORY_CELSIUS,
+    LINK_SECONDS,
     RISE_SECONDS,
     GpuHistory,
     judge,
@@ -27,7 +28,9 @@ WELL = gpu(0, processes=None)
 
 
 def judged(one: Gpu, *xids: int, history: GpuHistory | None = None, now: float = 0.0) -> Gpu:
-    seen = watch(history or GpuHistory(), one, now)
+    """Give what is said of a GPU that has been so for a while."""
+    seen = watch(history or GpuHistory(), one, now - LINK_SECONDS)
+    seen = watch(seen, one, now)
     return judge(one, seen, [XidCount(x, 1, 0.0) for x in xids], now=now)
 
 
@@ -86,6 +89,7 @@ def test_what_limits_a_gpu_degrades_it(change, reason: str):
         {"temperature_celsius": None, "memory_temperature_celsius": None},
         {"pcie": Pcie(1, 5, 16, 16), "utilization_ratio": BUSY_RATIO - 0.01},
         {"pcie": Pcie(1, 5, 16, 16), "utilization_ratio": None},
+        {"pcie": Pcie(1, 4, 4, 16), "utilization_ratio": 0.0},
         {"pcie": Pcie(0, 5, 0, 16)},
         {"pcie": Pcie(None, 5, None, 16)},
         {"pcie": None},
@@ -139,15 +143,43 @@ def test_a_symptom_that_flaps_is_one_fault():
     hot = replace(WELL, temperature_celsius=95)
     states = [
         after(*((at, hot if at % 20 == 0 else WELL) for at in range(0, end, 10))).health
-        for end in range(10, 300, 10)
+        for end in range(30, 300, 10)
     ]
     assert set(states) == {"degraded"}
 
 
 def test_a_symptom_is_held_for_a_while_and_then_over():
     hot = replace(WELL, temperature_celsius=95)
-    assert after((0, hot), (HOLD_SECONDS, WELL)).health == "degraded"
-    assert after((0, hot), (HOLD_SECONDS + 1, WELL)).health == "ok"
+    assert after((-10, hot), (0, hot), (HOLD_SECONDS, WELL)).health == "degraded"
+    assert after((-10, hot), (0, hot), (HOLD_SECONDS + 1, WELL)).health == "ok"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature_celsius": 199},
+        {"memory_temperature_celsius": 199},
+        {"pcie": Pcie(1, 5, 16, 16)},
+        {"pcie": Pcie(5, 5, 1, 16)},
+    ],
+)
+def test_one_sample_is_no_fault(change):
+    odd = replace(WELL, **change)
+    assert after((0, WELL), (10, odd)).health == "ok"
+    assert after((0, WELL), (10, odd), (10.1, odd)).health == "ok"
+    assert after((0, WELL), (10, odd), (11 + HOLD_SECONDS, odd)).health == "ok"
+
+
+def test_lanes_that_are_still_those_of_an_idle_gpu_beside_the_speed_of_a_busy_one_are_no_fault():
+    idle = replace(WELL, pcie=Pcie(1, 4, 4, 16), utilization_ratio=0.0)
+    begins = replace(WELL, pcie=Pcie(4, 4, 4, 16))
+    assert after(*((at, begins if at % 60 else idle) for at in range(0, 600, 10))).health == "ok"
+
+
+def test_lanes_that_are_missing_at_full_speed_are_told_with_their_number():
+    narrow = replace(WELL, pcie=Pcie(4, 4, 8, 16))
+    one = after(*((at, narrow) for at in range(0, 90, 10)))
+    assert (one.health, one.reason, one.message) == ("degraded", "PcieWidth", "8 of 16 PCIe lanes")
 
 
 def replayed(count: int | None) -> Gpu:
@@ -195,6 +227,13 @@ def test_a_gpu_with_fewer_links_than_most_of_its_kind_is_degraded_from_the_start
 
 def test_a_sliced_gpu_has_its_links_off():
     assert after((0, links(18)), (10, replace(links(0), mig_enabled=True))).health == "ok"
+
+
+def test_links_of_a_gpu_that_was_sliced_have_time_to_come_up():
+    sliced = replace(links(0), mig_enabled=True)
+    before = ((0, links(18)), (10, sliced))
+    assert after(*before, (20, links(0)), (80, links(0))).health == "ok"
+    assert after(*before, (20, links(0)), (10 + LINK_SECONDS + 1, links(0))).health == "degraded"
 
 
 def test_bridged_pairs_among_others_set_no_standard():
