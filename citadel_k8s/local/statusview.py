@@ -1,86 +1,143 @@
-"""One host's status for people."""
+"""One host's status for people: what a terminal of 80 columns has room for, and more on wide ones.
 
-from rich.console import Group, RenderableType
+Nothing is cut: what does not fit folds. What nobody knows is a dash, and never zero.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from citadel_k8s.models.wire import StatusMessage, SystemInfo
-from citadel_k8s.models.wire_gpu import GpuInfo
+from citadel_k8s.local.glyphs import WIDE, Glyphs, duration, glyphs_for, notes, ratio, row
+from citadel_k8s.local.gpuview import gpu_parts
+from citadel_k8s.local.serviceview import container_parts, service_parts
+from citadel_k8s.models.wire import CollectorInfo, NodeStatus, StatusMessage, SystemInfo
 
-_UNKNOWN = "unknown"
+
+class StatusView:
+    """The status as a terminal of its width shows it.
+
+    Parameters
+    ----------
+    message : StatusMessage
+        What an agent would send, or has sent.
+    """
+
+    def __init__(self, message: StatusMessage) -> None:
+        self._message = message
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Give the parts, one below the other."""
+        yield Group(*_parts(self._message, glyphs_for(options), options.max_width))
 
 
-def render(message: StatusMessage) -> RenderableType:
-    """Give the host, its GPUs, its services and the sources that did not deliver."""
+def render(message: StatusMessage) -> StatusView:
+    """Give the host, its GPUs, services and containers, and the sources that did not deliver."""
+    return StatusView(message)
+
+
+def _parts(message: StatusMessage, glyphs: Glyphs, width: int) -> Iterator[RenderableType]:
     status = message.status
-    parts: list[RenderableType] = [Text(message.node_id, style="bold"), _host(status.system)]
+    yield _heading(message, glyphs)
+    yield _host(status.system, glyphs, width)
     if status.gpu:
-        parts += [Text(), _gpus(status.gpu)]
+        yield from gpu_parts(status.gpu, glyphs, width)
+    else:
+        yield _nothing("GPU", "none" if status.gpu is not None else glyphs.unknown)
     if status.services:
-        parts += [Text(), _services(message)]
-    missing = [c for c in status.collectors or [] if c.state != "ok"]
-    if missing:
-        parts.append(Text())
-    for source in missing:
-        style = "dim" if source.state == "absent" else "yellow"
-        words = f"{source.name}: {source.state} ({source.reason}) {source.message or ''}"
-        parts.append(Text(words.rstrip(), style=style))
-    return Group(*parts)
+        yield from service_parts(status.services, glyphs, width)
+    else:
+        yield _nothing("SERVICE", "none" if status.services is not None else glyphs.unknown)
+    if status.containers:
+        yield from container_parts(status.containers, glyphs)
+    yield from _remarks(status)
 
 
-def _host(system: SystemInfo) -> Table:
-    table = _table("CPU", "MEMORY", "DISK", "LOAD")
-    table.add_row(
-        _percent(system.cpu_percent),
-        _share(system.memory_used_gb, system.memory_total_gb),
-        _share(system.disk_used_gb, system.disk_total_gb),
-        _UNKNOWN if system.load_1m is None else f"{system.load_1m:.2f}",
-    )
-    return table
+def _heading(message: StatusMessage, glyphs: Glyphs) -> Text:
+    node, system = message.status.node, message.status.system
+    up, version = system.host_uptime_seconds, message.agent.version if message.agent else None
+    words = [
+        node.display_name if node.display_name != message.node_id else None,
+        None if up is None else f"up {duration(up)}",
+        None if system.cpu_count is None else f"{system.cpu_count} CPUs",
+        system.kernel and f"Linux {system.kernel}",
+        node.network_ip,
+        version and f"agent {version}",
+    ]
+    said = glyphs.list(word for word in words if word)
+    return Text(message.node_id, style="bold").append(f"  {said}", style="not bold")
 
 
-def _gpus(gpus: list[GpuInfo]) -> Table:
-    table = _table("GPU", "NAME", "HEALTH", "UTIL", "VRAM", "TEMP", "POWER")
-    for gpu in gpus:
-        used, total = gpu.memory_used_mb, gpu.memory_total_mb
-        table.add_row(
-            str(gpu.index),
-            gpu.name,
-            gpu.health if gpu.reason is None else f"{gpu.health} ({gpu.reason})",
-            _percent(gpu.utilization_percent),
-            _share(_gib(used), _gib(total)),
-            _UNKNOWN if gpu.temperature_celsius is None else f"{gpu.temperature_celsius} °C",
-            _UNKNOWN if gpu.power_watts is None else f"{gpu.power_watts:.0f} W",
+def _host(system: SystemInfo, glyphs: Glyphs, width: int) -> Table:
+    bar = 16 if width >= WIDE else 10
+    used, total = system.memory_used_gb, system.memory_total_gb
+    disk, room = system.disk_used_gb, system.disk_total_gb
+    loads = (system.load_1m, system.load_5m, system.load_15m)
+    busy = ".1f" if max(value or 0 for value in loads) >= 10 else ".2f"  # noqa: PLR2004 - 2 digits
+    load = " ".join(glyphs.figure(value, busy) for value in loads)
+    gauges = [
+        ("CPU", ratio(system.cpu_percent, 100), ""),
+        ("MEMORY", ratio(system.memory_percent, 100), glyphs.share(used, total, " GiB")),
+        ("LOAD", ratio(system.load_1m, system.cpu_count), load),
+        ("DISK", ratio(system.disk_percent, 100), glyphs.share(disk, room, " GiB")),
+    ]
+    if system.kubelet_disk_percent is not None:
+        part, whole = system.kubelet_disk_used_gb, system.kubelet_disk_total_gb
+        gauges.append(
+            ("KUBELET", ratio(system.kubelet_disk_percent, 100), glyphs.share(part, whole, " GiB"))
         )
-    return table
+    view = Table.grid(padding=(0, 2, 0, 0))
+    pairs = [gauges[at : at + 2] for at in range(0, len(gauges), 2)]
+    for pair in pairs:
+        row(view, *(cell for gauge in pair for cell in _gauge(*gauge, glyphs, bar)))
+    return view
 
 
-def _services(message: StatusMessage) -> Table:
-    table = _table("SERVICE", "TYPE", "PORT", "STATUS", "HEALTH", "MODELS")
-    for service in message.status.services or []:
-        models = _UNKNOWN if service.models is None else ", ".join(service.models) or "none"
-        port = "" if service.port is None else str(service.port)
-        health = service.health or _UNKNOWN
-        table.add_row(service.name, service.type, port, service.status, health, models)
-    return table
+def _gauge(name: str, share: float | None, words: str, glyphs: Glyphs, bar: int) -> list[Text]:
+    percent = glyphs.figure(None if share is None else 100 * share, ".0f", "%")
+    return [
+        Text(name, style="bold"),
+        glyphs.bar(share, bar, _alarm(share)),
+        Text(words if name == "LOAD" else f"{percent:>4} {words}".rstrip()),
+    ]
 
 
-def _table(*headers: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in headers:
-        table.add_column(header)
-    return table
+def _alarm(share: float | None) -> str:
+    if share is None or share < 0.75:  # noqa: PLR2004 - three quarters
+        return "green"
+    return "yellow" if share < 0.9 else "red"  # noqa: PLR2004 - the wire's disk alarm
 
 
-def _gib(mib: int | None) -> float | None:
-    return None if mib is None else mib / 1024
+def _nothing(name: str, word: str) -> Text:
+    return Text.assemble("\n", (name, "bold"), "  ", (word, "dim"))
 
 
-def _percent(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.0f}%"
+def _remarks(status: NodeStatus) -> Iterator[RenderableType]:
+    """Give what was not read and why, and what else is worth knowing of the message itself."""
+    view = notes()
+    for names, source in _quiet(status.collectors or []):
+        style = "dim" if source.state == "absent" else "yellow"
+        age = source.age_seconds
+        message = source.message or ""
+        if age is not None:
+            message = f"{message}; last read {duration(age)} ago".lstrip("; ")
+        cells = (", ".join(names), source.reason or source.state, message)
+        row(view, *(Text(cell, style=style) for cell in cells))
+    if status.truncated:
+        row(view, "message", "Truncated", ", ".join(status.truncated))
+    if status.config is not None and status.config.error is not None:
+        row(view, "configuration", Text("Refused", "yellow"), status.config.error)
+    if view.row_count:
+        yield Text("\nSOURCES", style="bold")
+        yield view
 
 
-def _share(used: float | None, total: float | None) -> str:
-    if total is None:
-        return _UNKNOWN
-    return f"{'?' if used is None else format(used, '.1f')}/{total:.1f} GiB"
+def _quiet(sources: Sequence[CollectorInfo]) -> list[tuple[list[str], CollectorInfo]]:
+    """Give the sources that did not deliver; one that repeats another's reason stands beside it."""
+    told: dict[str, tuple[list[str], CollectorInfo]] = {}
+    for source in sources:
+        if source.state != "ok":
+            key = f"{source.state} {source.reason or source.name}"
+            told.setdefault(key, ([], source))[0].append(source.name)
+    return list(told.values())
