@@ -5,13 +5,20 @@ One lost or hung GPU neither hides the others nor takes back what it said before
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from citadel_k8s.domain.gpuhealth import GpuHistory, watch
 from citadel_k8s.domain.xidlog import key_of
 from citadel_k8s.models.readings import Absent, Failed, Gpu, Gpus, Outcome
 
 T = TypeVar("T")
+
+MISSING_SECONDS: Final = 3 * 86_400.0
+"""Seconds for which a GPU that is no longer listed is told: a weekend and a day. By then somebody
+has seen it, or it was taken out for good."""
+
+MISSING_MAX: Final = 16
+"""GPUs told that are no longer listed: as many as the largest node has."""
 
 _GONE = frozenset({"GpuLost", "GpuMissing", "ResetRequired"})
 _IDENTITY = (
@@ -28,12 +35,21 @@ _MEASURES = (
 
 @dataclass(frozen=True, slots=True)
 class SeenGpu:
-    """One GPU: its last answer, its last good values with their moment, what was noticed."""
+    """One GPU: its last answer, its last good values with their moment, what was noticed.
+
+    ``missing_since`` is None while it is listed.
+    """
 
     last: Gpu
     good: Gpu | None = None
     good_at: float | None = None
     history: GpuHistory = field(default_factory=GpuHistory)
+    missing_since: float | None = None
+
+    @property
+    def place(self) -> str | None:
+        """Its place on the bus, as far as it ever was told."""
+        return self.last.pci_bus_id or (self.good.pci_bus_id if self.good else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +78,20 @@ def see(before: Sequence[SeenGpu], gpus: Sequence[Gpu], at: float) -> tuple[Seen
     # A GPU that the driver no longer lists did not become well by that. The others may have moved
     # up, and each number is one GPU's.
     taken = {gpu.index for gpu in gpus}
-    for old in rest:
-        if old.good is not None:
-            index = max(taken) + 1 if old.last.index in taken else old.last.index
-            taken.add(index)
-            seen.append(_missing(old, index))
+    for old in _missed(rest, seen, at):
+        index = max(taken) + 1 if old.last.index in taken else old.last.index
+        taken.add(index)
+        seen.append(_missing(old, index, at))
     return tuple(sorted(seen, key=lambda s: s.last.index))
 
 
-def were_reset(before: Sequence[SeenGpu], after: Sequence[SeenGpu]) -> tuple[str, ...]:
+def were_reset(
+    before: Sequence[SeenGpu], after: Sequence[SeenGpu], *, reloaded: bool = False
+) -> tuple[str, ...]:
     """Give the keys of the GPUs that were reset, or whose driver was loaded anew, in between.
 
-    A GPU that was lost and answers again was reset; so was one whose counters began anew.
+    A GPU that was lost and answers again was reset; so was one whose counters began anew, and each
+    that answers if the driver was ``reloaded``.
     """
     keys: list[str] = []
     for new in after:
@@ -81,7 +99,7 @@ def were_reset(before: Sequence[SeenGpu], after: Sequence[SeenGpu]) -> tuple[str
         if gpu.health != "ok" or old is None or old.good is None:
             continue
         gone = old.last.health == "failed" and old.last.reason in _GONE
-        if gone or _fell(old.good.energy_joules, gpu.energy_joules):
+        if gone or reloaded or _fell(old.good.energy_joules, gpu.energy_joules):
             keys.append(key_of(gpu.uuid, gpu.index))
     return tuple(keys)
 
@@ -120,7 +138,22 @@ def _see_one(old: SeenGpu | None, gpu: Gpu, at: float) -> SeenGpu:
     return SeenGpu(gpu, old.good, old.good_at, history)
 
 
-def _missing(old: SeenGpu, index: int) -> SeenGpu:
+def _missed(rest: Sequence[SeenGpu], seen: Sequence[SeenGpu], at: float) -> list[SeenGpu]:
+    """Give those that are missing, of what is no longer listed: replaced ones are not."""
+    places = {one.place for one in seen} - {None}
+    missed = [
+        old
+        for old in rest
+        if old.good is not None
+        and old.place not in places
+        and (old.missing_since is None or at - old.missing_since <= MISSING_SECONDS)
+    ]
+    missed.sort(key=lambda old: at if old.missing_since is None else old.missing_since)
+    return missed[-MISSING_MAX:]
+
+
+def _missing(old: SeenGpu, index: int, at: float) -> SeenGpu:
+    since = old.missing_since
     gone = Gpu(
         index=index,
         vendor=old.last.vendor,
@@ -128,7 +161,7 @@ def _missing(old: SeenGpu, index: int) -> SeenGpu:
         reason="GpuMissing",
         message="the driver no longer lists this GPU",
     )
-    return replace(old, last=gone)
+    return replace(old, last=gone, missing_since=at if since is None else since)
 
 
 def _with_memory(seen: SeenGpu) -> ToldGpu:
@@ -149,4 +182,5 @@ def _filled(gpu: Gpu, good: Gpu, names: Sequence[str]) -> Gpu:
 
 
 def _fell(before: float | None, after: float | None) -> bool:
-    return before is not None and after is not None and after < before
+    # A counter of nothing is one that could not be read: a GPU that just came up has used some.
+    return before is not None and after is not None and 0 < after < before

@@ -91,7 +91,7 @@ class Snapshot:
         known, seen, xids = self.gpus.learn(taken, at=at, duration=duration), self.seen, self.xids
         if isinstance(taken, Reading):
             seen = see(self.seen, taken.value.gpus, at)
-            for key in were_reset(self.seen, seen):
+            for key in were_reset(self.seen, seen, reloaded=self._reloaded(taken.value)):
                 xids = xids.clear(key)
         after = replace(
             self, gpus=known, seen=seen, xids=xids, cut=self._cut("gpus", outcome, taken)
@@ -203,6 +203,10 @@ class Snapshot:
 
     def _cut(self, source: str, outcome: object, taken: object) -> frozenset[str]:
         return self.cut - {source} if taken is outcome else self.cut | {source}
+
+    def _reloaded(self, now: Gpus) -> bool:
+        before = None if self.gpus.good is None else self.gpus.good.driver
+        return None not in {before, now.driver} and before != now.driver
 
     def _uuid_of(self, index: int | None) -> str | None:
         found = (s for s in self.seen if s.last.index == index)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from citadel_k8s.domain.seen import see, tell, were_reset
+from citadel_k8s.domain.seen import MISSING_MAX, MISSING_SECONDS, see, tell, were_reset
 from citadel_k8s.models.readings import Failed, Gpu
 from tests.unit.domain.richnode import gpu
 
@@ -40,7 +40,8 @@ def test_counters_that_begin_anew_are_a_reset_and_those_that_go_on_are_none():
     before = seen((gpu(0, energy_joules=500.0), gpu(1, energy_joules=500.0)))
     readings = (gpu(0, energy_joules=1.0), gpu(1, energy_joules=501.0))
     assert were_reset(before, see(before, readings, 3.0)) == ("GPU-0",)
-    assert were_reset(before, see(before, (gpu(0, energy_joules=None),), 3.0)) == ()
+    for none in (None, 0.0):
+        assert were_reset(before, see(before, (gpu(0, energy_joules=none),), 3.0)) == ()
 
 
 def test_the_first_reading_is_no_reset():
@@ -68,3 +69,32 @@ def test_a_source_that_fails_makes_all_its_gpus_unknown_with_the_date_of_their_v
     assert {one.gpu.health, two.gpu.health} == {"unknown"}
     assert (one.since, two.since) == (0.0, 1.0)
     assert (two.gpu.reason, two.gpu.message) == ("Unresponsive", "hung")
+
+
+def uuids(memory) -> list[str | None]:
+    return [one.gpu.uuid for one in tell(memory, None)]
+
+
+def test_a_gpu_that_another_one_replaced_is_not_missing():
+    new = gpu(0, uuid="GPU-new")
+    after = seen((gpu(0), gpu(1)), (new, gpu(1)))
+    assert uuids(after) == ["GPU-new", "GPU-1"]
+    elsewhere = replace(new, pci_bus_id="00000000:7F:00.0")
+    assert uuids(seen((gpu(0), gpu(1)), (elsewhere, gpu(1)))) == ["GPU-new", "GPU-1", "GPU-0"]
+
+
+def test_a_gpu_that_is_missing_is_told_for_days_and_then_forgotten():
+    before = seen((gpu(0), gpu(1)), (gpu(1),))
+    kept = see(before, (gpu(1),), 1.0 + MISSING_SECONDS)
+    assert uuids(kept) == ["GPU-0", "GPU-1"]
+    assert uuids(see(kept, (gpu(1),), 2.0 + MISSING_SECONDS)) == ["GPU-1"]
+    back = see(kept, (gpu(0), gpu(1)), 2.0 + MISSING_SECONDS)
+    again = see(back, (gpu(1),), 3.0 + MISSING_SECONDS)
+    assert uuids(see(again, (gpu(1),), 2 * MISSING_SECONDS)) == ["GPU-0", "GPU-1"]
+
+
+def test_a_driver_that_names_its_gpus_anew_each_time_fills_no_memory():
+    names = [gpu(0, uuid=f"GPU-{n}", pci_bus_id=None) for n in range(200)]
+    after = seen(*((one,) for one in names))
+    assert len(after) == 1 + MISSING_MAX
+    assert {one.gpu.uuid for one in tell(after, None)} == {f"GPU-{n}" for n in range(183, 200)}

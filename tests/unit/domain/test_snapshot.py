@@ -146,6 +146,14 @@ def test_an_error_that_fails_the_gpu_stands_until_the_gpu_was_reset():
     assert gpus_now(again(told, 1e5, energy_joules=0.0), 0)[0].xids == gpus_now(told, 0)[0].xids
 
 
+def test_another_version_of_the_driver_has_reset_the_gpus_that_answer():
+    told = rich().learn_event(GpuEvent("xid", 1, "GPU-1", 95), at=1001, date=0.0)
+    same = told.learn_gpus(Reading(GPUS), at=2000, duration=0)
+    assert [one.gpu.health for one in same.told] == ["ok", "failed"]
+    newer = told.learn_gpus(Reading(replace(GPUS, driver="580.1")), at=2000, duration=0)
+    assert [one.gpu.health for one in newer.told] == ["ok", "ok"]
+
+
 def test_an_error_that_is_over_by_itself_ends_even_while_the_driver_is_silent():
     told = xid(119, rich(), 1001)
     assert health(told)[0] == "failed"
