@@ -13,6 +13,7 @@ from citadel_k8s.agent.collecting import Collecting
 from citadel_k8s.agent.heartbeat import GOODBYE_TIMEOUT, Heartbeat
 from citadel_k8s.agent.http import StatusServer
 from citadel_k8s.agent.identity import speaker_of
+from citadel_k8s.agent.keeping import keep
 from citadel_k8s.agent.nodesettings import NodeConfig
 from citadel_k8s.agent.state import State
 from citadel_k8s.agent.vitals import Vitals
@@ -39,8 +40,18 @@ from citadel_k8s.publishers.base import Publisher
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics, Exposed
 from citadel_k8s.telemetry.log import RepeatLog, configure, get_logger
 
+STOP_SECONDS: Final = 0.75
+"""Seconds that the jobs are given to end before the goodbye: the longest closes a WebSocket."""
+
+LONGEST_PAUSE: Final = 30.0
+"""Longest pause of the way out, in seconds, if heartbeats are not closer than that."""
+
 CLOSE_SECONDS: Final = 1.5
 """Seconds that sources and connections are given to close, after the goodbye."""
+
+MARK_SECONDS: Final = 30.0
+"""Seconds between two writings of the marker, if heartbeats are not closer than that: it is thought
+to be old after three minutes."""
 
 EXIT_SECONDS: Final = 4.5
 """Seconds after the signal at which the process ends whatever still hangs, such as a name lookup
@@ -131,11 +142,16 @@ class Agent:
         try:
             await self._serve()
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(job(), name=name) for name, job in self._jobs().items()]
+                tasks = [
+                    group.create_task(keep(job, name, clock=self._clock), name=name)
+                    for name, job in self._jobs().items()
+                ]
                 await stop.wait()
                 for task in tasks:
                     task.cancel()
-            await self._goodbye()
+                # Before the group is left: what does not end must not cost the last word.
+                await asyncio.wait(tasks, timeout=STOP_SECONDS)
+                await self._goodbye()
         finally:
             await self._close()
 
@@ -188,16 +204,20 @@ class Agent:
         self.board.speaker = _told_as(self.board.speaker, config)
         self._collectors.configure(config.engines, config.services)
         self._collecting.reconfigured()
-        if self._heartbeat is not None:
+        if self._heartbeat is not None and self._outbox is not None:
+            self._outbox.limit_pause(self._longest_pause())
             self._heartbeat.retime()
+
+    def _longest_pause(self) -> float:
+        # After an outage a reader waits one and a half intervals before silence counts.
+        return min(LONGEST_PAUSE, self.board.speaker.interval_seconds)
 
     def _wire_heartbeat(self, publisher: Publisher) -> None:
         outbox: Outbox[StatusMessage] = Outbox(
             self._published(publisher),
             errors=(PublishError,),
             clock=self._clock,
-            # After an outage a reader waits one and a half intervals before silence counts.
-            longest_pause=self._settings.interval_seconds,
+            longest_pause=self._longest_pause(),
         )
         heartbeat = Heartbeat(self.board, outbox, self._collecting.refresh_engines)
         self._outbox = outbox
@@ -230,7 +250,7 @@ class Agent:
 
     async def _mark(self) -> None:
         """Keep the freshness marker on the node, for whoever looks there, for ever."""
-        ticker = Ticker(self._settings.interval_seconds)
+        ticker = Ticker(min(MARK_SECONDS, self._settings.interval_seconds))
         while True:
             if self._outbox is not None:
                 await self._state.mark(self._outbox.freshness)
@@ -239,8 +259,13 @@ class Agent:
     async def _goodbye(self) -> None:
         if self._heartbeat is None or self._outbox is None:
             return
-        said = await self._outbox.send_now(self._heartbeat.goodbye(), GOODBYE_TIMEOUT)
-        log.info("goodbye", said=said, error=self._outbox.freshness.last_error)
+        try:
+            said = await self._outbox.send_now(self._heartbeat.goodbye(), GOODBYE_TIMEOUT)
+        except Exception:
+            # Everything is closed all the same.
+            log.exception("goodbye_failed")
+        else:
+            log.info("goodbye", said=said, error=self._outbox.freshness.last_error)
 
     async def _close(self) -> None:
         closers = [self._server.close, self._configuration.close, self._rivals.close]

@@ -108,8 +108,17 @@ class SourceLoop(Generic[T]):
             log.exception("collector_error", source=self.name)
             outcome = Failed("CollectorError", clean(f"{type(error).__name__}: {error}"))
         self._nothing = isinstance(outcome, Absent)
-        self._learn(outcome, loop.time() - started)
+        self._tell(outcome, loop.time() - started)
         async with self._done:
             self._reading = False
             self._readings += 1
             self._done.notify_all()
+
+    def _tell(self, outcome: Outcome[T], duration: float) -> None:
+        try:
+            self._learn(outcome, duration)
+        except Exception as error:
+            # So is a defect in what is made of a reading.
+            log.exception("collector_error", source=self.name)
+            text = clean(f"{type(error).__name__}: {error}")
+            self._learn(Failed("CollectorError", text), duration)

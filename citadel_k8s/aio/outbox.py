@@ -78,13 +78,14 @@ class Outbox(Generic[T]):
         self._errors: tuple[type[Exception], ...] = (*errors, TimeoutError)
         self._clock = clock or SystemClock()
         self._timeout = timeout
-        self._base_max = longest_pause / 2
+        self._base_max = 0.0
         self._jitter = jitter
         self._item: T | None = None
         self._filled = asyncio.Event()
         self._base = BACKOFF_FIRST
         self._asked = 0.0
         self.freshness = Freshness()
+        self.limit_pause(longest_pause)
 
     @property
     def waiting(self) -> int:
@@ -95,6 +96,11 @@ class Outbox(Generic[T]):
         """Make this the item to send; one that still waits is forgotten."""
         self._item = item
         self._filled.set()
+
+    def limit_pause(self, longest: float) -> None:
+        """Let no pause from the next one on be longer, in seconds, unless the server asks so."""
+        self._base_max = longest / 2
+        self._base = min(self._base, self._base_max)
 
     async def run(self) -> None:
         """Send items as they come, for ever."""

@@ -115,8 +115,8 @@ class ProxySocket:
         await self._write(wire, lambda: wire.send_str(frame))
 
     async def run(self) -> None:
-        """Connect, listen and connect again, until `close`; once in the object's life."""
-        if self._loop_task is not None:
+        """Connect, listen and connect again, until `close`; one at a time."""
+        if self._loop_task is not None and not self._loop_task.done():
             raise RuntimeError("a second run would open a second connection")
         async with asyncio.TaskGroup() as group:
             self._loop_task = group.create_task(self._keep(), name="websocket")

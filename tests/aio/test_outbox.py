@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -222,3 +223,22 @@ async def test_a_last_word_does_not_wait_for_what_the_server_asked():
     server.up = True
     assert await outbox.send_now(2, timeout=2)
     assert asyncio.get_running_loop().time() - started < 0.1
+
+
+async def test_a_bound_that_moves_holds_from_the_next_pause_on():
+    server = Server()
+    server.up = False
+    box = Outbox(
+        server.send, errors=(RefusedError,), clock=LoopClock(), longest_pause=300, jitter=lambda: 0
+    )
+    box.put(1)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(box.run())
+        await asyncio.sleep(60)
+        box.limit_pause(10)
+        await asyncio.sleep(240)
+        task.cancel()
+    pauses = [b - a for a, b in itertools.pairwise(server.attempts)]
+    assert max(pauses[:6]) == 32
+    assert pauses[6:]
+    assert max(pauses[6:]) == 5

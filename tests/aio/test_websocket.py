@@ -258,11 +258,17 @@ async def test_closing_ends_a_sleep_and_a_dial(proxy: FakeProxy):
     assert not proxy.sockets
 
 
-async def test_after_a_close_nothing_is_dialled_and_a_second_run_is_refused(proxy: FakeProxy):
+async def test_after_a_close_nothing_is_dialled(proxy: FakeProxy):
     line = Line(proxy)
     await line.socket.close()
     await line.socket.run()
+    await line.socket.run()
     assert not line.dials
-    with pytest.raises(RuntimeError):
-        await line.socket.run()
     await line.client.close()
+
+
+async def test_a_second_run_beside_the_first_is_refused(proxy: FakeProxy):
+    line = Line(proxy)
+    async with kept(line):
+        with pytest.raises(RuntimeError):
+            await line.socket.run()
