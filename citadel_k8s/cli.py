@@ -106,8 +106,9 @@ def agent(
     }
     load(AgentSettings, file=config, **given)  # what does not fit is told here, in plain words
     words = json.dumps({"file": None if config is None else str(config), "given": given})
-    # An agent lives for months; this program's command line need not live with it.
-    os.execv(sys.executable, [sys.executable, "-m", "citadel_k8s.agent", words])  # noqa: S606
+    # An agent lives for months; this program's command line need not live with it. -P: a file in
+    # the folder where somebody started it must not be taken for a module.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "citadel_k8s.agent", words])  # noqa: S606
 
 
 @app.command()

@@ -217,7 +217,9 @@ class FileCollectors:
 
 def argv_of(sources: Sequence[str], root: Path) -> list[str]:
     """Give the command of a child that reads these sources."""
-    return [sys.executable, "-m", "citadel_k8s.collectors.child", ",".join(sources), str(root)]
+    # -P: a file in the folder where the agent was started must not be taken for a module.
+    module = "citadel_k8s.collectors.child"
+    return [sys.executable, "-P", "-m", module, ",".join(sources), str(root)]
 
 
 def environment() -> dict[str, str]:

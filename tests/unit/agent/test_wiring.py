@@ -10,6 +10,7 @@ from citadel_k8s.agent.__main__ import settings_from
 from citadel_k8s.agent.identity import speaker_of
 from citadel_k8s.agent.main import Agent, collect_once, collectors_of, publisher_of
 from citadel_k8s.aio.clock import ManualClock
+from citadel_k8s.collectors.remote import argv_of
 from citadel_k8s.config import AgentSettings
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.models.codec import parse_timestamp
@@ -135,3 +136,18 @@ def test_the_agents_process_takes_the_file_and_what_the_command_line_said(tmp_pa
     words = {"file": str(file), "given": {"interval_seconds": 20.0, "org_id": None}}
     settings = settings_from(json.dumps(words))
     assert (settings.node_name, settings.interval_seconds) == ("from-file", 20.0)
+
+
+async def test_a_file_where_the_agent_was_started_is_not_taken_for_a_module(tmp_path: Path):
+    (tmp_path / "mmap.py").write_text("raise SystemExit(99)\n")
+    async with await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0) as server:
+        port = str(server.sockets[0].getsockname()[1])
+        words = ["agent", "--publish", "none", "--listen-host", "127.0.0.1", "--listen-port", port]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "citadel_k8s", *words,
+            cwd=tmp_path, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    assert b"cannot listen" in errors
+    assert "-P" in argv_of(("host",), Path("/"))
