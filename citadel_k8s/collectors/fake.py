@@ -102,7 +102,7 @@ class FakeGpus:
             throttle_reasons=() if busy else ("gpu-idle",),
             ecc_enabled=kind.ecc or None,
             ecc=EccErrors(0, 0, 0, 0) if kind.ecc else None,
-            row_remap=RowRemap(0, 0, pending=False, failed=False) if kind.rows else None,
+            row_remap=RowRemap(0, 0, pending=False, failed=False) if kind.ecc else None,
             pcie=_pcie(kind, load),
             nvlinks=_nvlinks(kind) if self._node.count > 1 else None,
             mig_enabled=False if kind.mig else None,
@@ -224,8 +224,6 @@ def _pcie(kind: GpuKind, load: float) -> Pcie:
         width=16,
         width_max=16,
         replays=0,
-        rx_bytes_per_second=int(2.1e9 * load),
-        tx_bytes_per_second=int(0.7e9 * load),
     )
 
 

@@ -15,9 +15,9 @@ class GpuKind:
     """A GPU on the market, its name as NVML gives it.
 
     Memory in MiB, power limit in watts, the highest clocks of chip and memory in MHz, the
-    generation of its PCIe link of 16 lanes. ``ecc``: counts memory errors out of the box;
-    ``rows``: remaps rows of bad memory; ``hot``: tells its memory's temperature; ``mig``: can be
-    sliced; ``links``: NVLinks to the others of its board.
+    generation of its PCIe link of 16 lanes. ``ecc``: counts memory errors out of the box, and
+    puts bad memory out of use; ``hot``: tells its memory's temperature; ``mig``: can be sliced;
+    ``links``: NVLinks to the others of its board.
     """
 
     name: str
@@ -28,7 +28,6 @@ class GpuKind:
     pcie: int = 4
     links: int = 0
     ecc: bool = True
-    rows: bool = True
     hot: bool = False
     mig: bool = False
 
@@ -44,7 +43,7 @@ def _card(  # noqa: PLR0917 - a data sheet's columns
     name: str, memory: int, power: int, clock: int, memory_clock: int, pcie: int = 4
 ) -> GpuKind:
     """Give a card for players, whose memory counts no errors."""
-    return GpuKind(name, memory, power, clock, memory_clock, pcie, ecc=False, rows=False)
+    return GpuKind(name, memory, power, clock, memory_clock, pcie, ecc=False)
 
 
 KINDS: Final = {
@@ -60,8 +59,8 @@ KINDS: Final = {
     "rtx3090": _card("NVIDIA GeForce RTX 3090", 24576, 350, 2100, 9751),
     "rtx4090": _card("NVIDIA GeForce RTX 4090", 24564, 450, 3105, 10501),
     "rtx5090": _card("NVIDIA GeForce RTX 5090", 32607, 575, 3090, 14001, 5),
-    "t4": GpuKind("Tesla T4", 15360, 70, 1590, 5001, 3, rows=False),
-    "v100": GpuKind("Tesla V100-SXM2-32GB", 32768, 300, 1530, 877, 3, 6, rows=False, hot=True),
+    "t4": GpuKind("Tesla T4", 15360, 70, 1590, 5001, 3),
+    "v100": GpuKind("Tesla V100-SXM2-32GB", 32768, 300, 1530, 877, 3, 6, hot=True),
 }
 """The GPUs that can be pretended."""
 
