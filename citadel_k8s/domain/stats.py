@@ -15,10 +15,8 @@ STATS_VERSION: Final = 1
 """Version of the block; moves only on a breaking change. Source: the wire contract."""
 
 STATS_SECONDS: Final = 30.0
-"""Age up to which figures are told at any interval. Source: the wire contract."""
-
-STATS_INTERVALS: Final = 3
-"""Heartbeat intervals after which figures are no longer told. Source: the wire contract."""
+"""Age up to which figures are told: three of their own intervals, which are 10 s at most. Source:
+the wire contract."""
 
 _ENGINES: Final = frozenset({"vllm", "sglang"})
 
@@ -33,37 +31,35 @@ def stats_of(snapshot: Snapshot, *, date: float, now: float) -> Stats | None:
     date, now : float
         The moment as seconds since the epoch, and on the clock of durations.
     """
-    limit = max(STATS_SECONDS, STATS_INTERVALS * snapshot.interval)
-    fresh = [
-        age
-        for known in (snapshot.gpus, snapshot.drm, snapshot.engines)
-        if (age := known.age(now)) is not None and age <= limit
-    ]
-    gpus = _gpus(snapshot, now, limit)
-    inference = _inference(snapshot.engines.fresh(now, limit) or ())
-    if not gpus and not inference:
+    gpus, gpu_ages = _gpus(snapshot, now)
+    inference = _inference(snapshot.engines.fresh(now, STATS_SECONDS) or ())
+    ages = [*gpu_ages, *([snapshot.engines.age(now) or 0.0] if inference else [])]
+    if not ages:
         return None
     # The date of the oldest figure: a reader must not take it for younger than it is.
     return Stats(
         v=STATS_VERSION,
-        ts=int(date - max(fresh)),
+        ts=int(date - max(ages)),
         gpus=gpus or None,
         inference=inference or None,
     )
 
 
-def _gpus(snapshot: Snapshot, now: float, limit: float) -> list[PulseGpu]:
+def _gpus(snapshot: Snapshot, now: float) -> tuple[list[PulseGpu], list[float]]:
+    """Give what is told of GPUs, and how old that is."""
     count = len(snapshot.seen)
     told = gpus_now(snapshot, now)
     parts = ((snapshot.gpus, told[:count]), (snapshot.drm, told[count:]))
-    pulses: dict[int, PulseGpu] = {}
+    pulses: list[PulseGpu] = []
+    ages: list[float] = []
     for known, gpus in parts:
-        if known.fresh(now, limit) is None:
-            continue
-        for gpu in gpus:
-            if (gpu.age_seconds or 0.0) <= limit and _measured(gpu):
-                pulses[gpu.index] = _pulse(gpu)
-    return list(pulses.values())
+        read = known.age(now)
+        for gpu in gpus if read is not None else ():
+            age = max(read or 0.0, gpu.age_seconds or 0.0)
+            if age <= STATS_SECONDS and _measured(gpu):
+                pulses.append(_pulse(gpu))
+                ages.append(age)
+    return pulses, ages
 
 
 def _measured(gpu: Gpu) -> bool:
