@@ -11,6 +11,9 @@ from citadel_k8s.agent.wiring import Collectors
 from citadel_k8s.collectors.base import Collector
 from citadel_k8s.domain.keys import heartbeat_phase
 from citadel_k8s.models.readings import GpuEvent, Gpus, Outcome
+from citadel_k8s.telemetry.log import get_logger
+
+log = get_logger("agent")
 
 T = TypeVar("T")
 
@@ -114,7 +117,11 @@ class Collecting:
             self._loops["processes"].want()
 
     def _learn_event(self, event: GpuEvent) -> None:
-        self._board.learn_event(event)
+        try:
+            self._board.learn_event(event)
+        except Exception:
+            # The GPUs are looked at all the same, and the child that told is not to blame.
+            log.exception("event_failed")
         if self._look_soon is None:
             loop = asyncio.get_running_loop()
             self._look_soon = loop.call_later(EVENT_PAUSE, self._look)

@@ -82,6 +82,7 @@ class Supervisor:
         self._child: _Child | None = None
         self._abandoned: list[subprocess.Popen[bytes]] = []
         self._turn = asyncio.Lock()
+        self._closed = False
         self.started = 0
 
     @property
@@ -148,7 +149,8 @@ class Supervisor:
             await self._discard(self._child)
 
     async def close(self) -> None:
-        """End the child, waiting no longer than ``KILL_GRACE``."""
+        """End the child, waiting no longer than ``KILL_GRACE``; none is started afterwards."""
+        self._closed = True
         if self._child is not None:
             self._kill(self._child)
         await self._reap()
@@ -184,6 +186,8 @@ class Supervisor:
         if self._child is not None and self._child.gone:
             await self._discard(self._child)
         if self._child is None:
+            if self._closed:
+                raise ChildRefusedError("the collector was closed")
             if self.unreaped >= MAX_UNREAPED:
                 raise ChildRefusedError(
                     f"{self.unreaped} earlier child processes were killed and do not end"
@@ -192,10 +196,26 @@ class Supervisor:
         return self._child
 
     async def _start(self) -> "_Child":
+        try:
+            process, diary = self._spawn()
+        except OSError as error:
+            raise ChildRefusedError(f"{self._argv[0]} does not start: {error}") from error
+        self.started += 1
+        child = _Child(process, diary, self._unasked)
+        try:
+            await child.attach()
+        except BaseException:
+            # Whoever gives up now knows of no child that could be closed later.
+            self._kill(child)
+            raise
+        return child
+
+    def _spawn(self) -> "tuple[subprocess.Popen[bytes], Diary]":
         page = new_page()
         try:
+            diary = Diary(page)
             env = dict(os.environ if self._env is None else self._env)
-            process = subprocess.Popen(  # noqa: ASYNC220 - forks; the loop's own way does the same
+            process = subprocess.Popen(
                 self._argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -203,13 +223,9 @@ class Supervisor:
                 pass_fds=(page,),
                 process_group=0,  # a Ctrl-C at the terminal is for the parent alone
             )
-            diary = Diary(page)
-        except OSError as error:
-            raise ChildRefusedError(f"{self._argv[0]} does not start: {error}") from error
         finally:
             os.close(page)
-        self.started += 1
-        return await _Child.attach(process, diary, self._unasked)
+        return process, diary
 
     async def _ended(self, child: "_Child") -> str:
         await self._discard(child)
@@ -221,7 +237,7 @@ class Supervisor:
     def _kill(self, child: "_Child") -> None:
         """Kill without waiting; what does not die at once is counted as unreaped."""
         child.detach()
-        if child.process.poll() is None:
+        if child.process.poll() is None and child.process not in self._abandoned:
             child.process.kill()
             self._abandoned.append(child.process)
         if self._child is child:
@@ -259,24 +275,18 @@ class _Child(asyncio.Protocol):
         self._answered: asyncio.Future[None] | None = None
         self._transport: asyncio.BaseTransport | None = None
 
-    @classmethod
-    async def attach(
-        cls,
-        process: "subprocess.Popen[bytes]",
-        diary: Diary,
-        unasked: Callable[[bytes], bool],
-    ) -> "_Child":
-        loop = asyncio.get_running_loop()
-        child = cls(process, diary, unasked)
-        child._transport, _ = await loop.connect_read_pipe(lambda: child, process.stdout)
-        if process.stdin is not None:
-            os.set_blocking(process.stdin.fileno(), False)
-        return child
+    async def attach(self) -> None:
+        """Take the child's pipes onto the loop."""
+        self._transport, _ = await self._loop.connect_read_pipe(lambda: self, self.process.stdout)
+        if self.process.stdin is not None:
+            os.set_blocking(self.process.stdin.fileno(), False)
 
     def expect(self, on_line: Callable[[bytes], bool]) -> "asyncio.Future[None]":
         """Give what is done when the answer is there, or nothing more can come."""
         self._on_line = on_line
         self._answered = self._loop.create_future()
+        if self.gone:
+            self._fail(self._answered, BrokenPipeError("end of its output"))
         return self._answered
 
     @override
@@ -289,6 +299,8 @@ class _Child(asyncio.Protocol):
                 self._hear(line + b"\n")
         except ValueError as error:
             self._over(error)
+        except Exception as error:  # noqa: BLE001 - a line that a listener stumbles over
+            self._over(ValueError(f"{type(error).__name__}: {error}"))
         if len(rest) > LINE_MAX:
             self._over(ValueError(f"a line of over {LINE_MAX} bytes"))
 
@@ -307,8 +319,8 @@ class _Child(asyncio.Protocol):
     def detach(self) -> None:
         if self.process.stdin is not None:
             self.process.stdin.close()
-        if self._transport is not None:
-            self._transport.close()
+        if self._transport is None and self.process.stdout is not None:
+            self.process.stdout.close()
         self._over(OSError("its pipes were closed"))
         self.diary.close()
 
@@ -319,9 +331,13 @@ class _Child(asyncio.Protocol):
             self._answered.set_result(None)
 
     def _over(self, error: Exception) -> None:
-        """Nothing sensible comes any more."""
+        """Nothing sensible comes any more, and nothing more is read."""
         self.gone = True
-        if self._answered is None or self._answered.done():
-            return
-        self._answered.set_exception(error)
-        self._answered.exception()  # whoever has given it up need not be told
+        if self._transport is not None:
+            self._transport.close()
+        if self._answered is not None and not self._answered.done():
+            self._fail(self._answered, error)
+
+    def _fail(self, answered: "asyncio.Future[None]", error: Exception) -> None:
+        answered.set_exception(error)
+        answered.exception()  # whoever has given it up need not be told

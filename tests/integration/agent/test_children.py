@@ -10,6 +10,7 @@ import pytest
 
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.aio.supervise import (
+    LINE_MAX,
     ChildGoneError,
     ChildHungError,
     ChildRefusedError,
@@ -277,3 +278,95 @@ async def test_a_question_that_is_given_up_does_not_leave_its_answer_to_the_next
             await collector.collect()
     driver.state.latency_microseconds = 0
     assert len((await read(collector)).gpus) == 4
+
+
+async def test_a_child_that_floods_between_two_questions_is_no_longer_read():
+    code = "import sys\ninput()\nprint('{}', flush=True)\nwhile True: sys.stdout.write('x' * 65536)"
+    supervisor = Supervisor([sys.executable, "-c", code])
+    await supervisor.exchange(b"{}\n", lambda _line: True, silence=5, deadline=5)
+    pid = supervisor.pid
+    assert pid is not None
+    await until(lambda: not alive(pid), seconds=5)
+    assert len(supervisor._child._rest) < 2 * LINE_MAX
+    with pytest.raises(ChildGoneError):
+        await supervisor.exchange(
+            b"{}\n", lambda _line: False, silence=1, deadline=1
+        )  # of a new child
+    assert supervisor.started == 2
+    await supervisor.close()
+
+
+async def test_half_a_line_and_then_silence_is_a_hang():
+    code = "import time\nprint('{\"id\":', end='', flush=True); time.sleep(60)"
+    supervisor = Supervisor([sys.executable, "-c", code])
+    with pytest.raises(ChildHungError):
+        await supervisor.exchange(b"{}\n", lambda _line: True, silence=0.5, deadline=5)
+    assert supervisor.unreaped == 0
+    await supervisor.close()
+
+
+async def test_a_child_that_is_closed_during_a_question_is_not_replaced():
+    supervisor = Supervisor([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    async def ask() -> None:
+        with pytest.raises(ChildGoneError):
+            await supervisor.exchange(b"{}\n", lambda _line: True, silence=5, deadline=5)
+        with pytest.raises(ChildRefusedError, match="closed"):
+            await supervisor.exchange(b"{}\n", lambda _line: True, silence=5, deadline=5)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ask())
+        await until(lambda: supervisor.pid is not None)
+        await supervisor.close()
+    assert supervisor.started == 1
+
+
+async def test_a_child_that_does_not_die_is_counted_once():
+    supervisor = Supervisor([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    async def ask() -> None:
+        with pytest.raises(ChildGoneError):
+            await supervisor.exchange(b"{}\n", lambda _line: True, silence=5, deadline=5)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(ask())
+        await until(lambda: supervisor.pid is not None)
+        process = supervisor._child.process
+        poll, process.poll = process.poll, lambda: None  # as in an uninterruptible sleep
+        await supervisor.recycle()
+        await asyncio.wait((task,))
+        assert supervisor.unreaped == 1
+        process.poll = poll
+    await until(lambda: supervisor.unreaped == 0, seconds=5)
+
+
+async def test_a_start_that_is_given_up_leaves_no_process(monkeypatch: pytest.MonkeyPatch):
+    supervisor = Supervisor([sys.executable, "-c", "import time; time.sleep(60)"])
+    loop = asyncio.get_running_loop()
+    began = asyncio.Event()
+
+    async def slow(*_arguments: Any) -> None:
+        began.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(loop, "connect_read_pipe", slow)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(
+            supervisor.exchange(b"{}\n", lambda _line: True, silence=5, deadline=5)
+        )
+        await began.wait()
+        task.cancel()
+    await until(lambda: supervisor.unreaped == 0, seconds=5)
+    assert supervisor.started == 1
+    assert supervisor.pid is None
+
+
+async def test_a_listener_that_stumbles_over_a_line_does_not_lose_the_child_silently():
+    def unasked(_line: bytes) -> bool:
+        raise TypeError("an odd event")
+
+    code = "input(); print('{}', flush=True); input()"
+    supervisor = Supervisor([sys.executable, "-c", code], unasked=unasked)
+    with pytest.raises(ChildGoneError, match="an odd event"):
+        await supervisor.exchange(b"{}\n", lambda _line: True, silence=5, deadline=5)
+    await supervisor.close()
