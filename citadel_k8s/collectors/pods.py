@@ -5,7 +5,8 @@ import errno
 from pathlib import Path
 from typing import Final
 
-from citadel_k8s.collectors.kubelet import Kubelet, NodePods
+from citadel_k8s.collectors.kubelet import Kubelet
+from citadel_k8s.collectors.podlist import NodePods
 from citadel_k8s.collectors.podlogs import PodLogs
 from citadel_k8s.config import AgentSettings
 from citadel_k8s.models.readings import Absent, Allocation, Failed, Outcome, Pods, Reading

@@ -1,127 +1,21 @@
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from citadel_k8s.collectors.kubelet import BODY_MAX, PODS_MAX, Kubelet, NodePods, pods_of
+from citadel_k8s.collectors.kubelet import BODY_MAX, Kubelet
+from citadel_k8s.collectors.podlist import NodePods
 from citadel_k8s.config import PodSource
 from citadel_k8s.local import certs
-from citadel_k8s.models.readings import Failed, Outcome, Pod, Reading
+from citadel_k8s.models.readings import Failed, Outcome, Reading
+from tests.unit.collectors.podlists import POD, body, document
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Ask = Callable[..., Awaitable[Outcome[NodePods]]]
-
-
-def document(**more: Any) -> dict[str, Any]:
-    return {
-        "metadata": {
-            "uid": "u1",
-            "namespace": "ns",
-            "name": "serve-0",
-            "labels": {"app.kubernetes.io/name": "vllm", "team": "secret"},
-            "annotations": {"fabric.aceteam.ai/port": "8000", "other.org/x": "y"},
-        },
-        "status": {
-            "phase": "Running",
-            "podIP": "10.0.0.7",
-            "containerStatuses": [
-                {"name": "main", "containerID": "containerd://abc", "restartCount": 3},
-                {"name": "late", "containerID": "", "restartCount": 0},
-            ],
-            "initContainerStatuses": [
-                {"name": "side", "containerID": "cri-o://def", "restartCount": 1}
-            ],
-        },
-    } | more
-
-
-def body(*items: Any) -> bytes:
-    return json.dumps({"kind": "PodList", "items": list(items)}).encode()
-
-
-POD = Pod(
-    "u1",
-    "ns",
-    "serve-0",
-    containers=(("abc", "main"), ("def", "side")),
-    ip="10.0.0.7",
-    labels=(("app.kubernetes.io/name", "vllm"),),
-    annotations=(("fabric.aceteam.ai/port", "8000"),),
-    restarts=(("main", 3), ("late", 0), ("side", 1)),
-)
-
-
-def test_a_pod_is_read() -> None:
-    assert pods_of(body(document())) == NodePods((POD,), frozenset())
-
-
-def test_pods_that_have_run_to_their_end_are_told_apart() -> None:
-    ended = document(status={"phase": "Succeeded"})
-    assert pods_of(body(ended)) == NodePods((), frozenset({("ns", "serve-0")}))
-
-
-def test_an_ended_pod_whose_name_another_one_has_now_is_not_told_as_ended() -> None:
-    ended = document(status={"phase": "Failed"})
-    assert pods_of(body(ended, document())) == NodePods((POD,), frozenset())
-
-
-def test_a_static_pod_has_the_uid_that_the_node_knows_it_by() -> None:
-    metadata = document()["metadata"] | {
-        "annotations": {"kubernetes.io/config.mirror": "0123abcd"},
-    }
-    (pod,) = pods_of(body(document(metadata=metadata))).pods
-    assert pod.uid == "0123abcd"
-
-
-def test_names_are_cleaned_and_labels_are_bounded() -> None:
-    labels = {f"app.kubernetes.io/{n}": "x\x1b" + "y" * 1000 for n in range(1000)}
-    metadata = document()["metadata"] | {"name": "a\nb", "labels": labels}
-    (found,) = pods_of(body(document(metadata=metadata))).pods
-    assert found.name == "a b"
-    assert len(found.labels) == 64
-    assert all(len(value) <= 256 and "\x1b" not in value for _, value in found.labels)
-
-
-def test_the_list_of_pods_is_bounded() -> None:
-    assert len(pods_of(body(*[document()] * (PODS_MAX + 5))).pods) == PODS_MAX
-
-
-@pytest.mark.parametrize("wrong", [b"", b"[]", b"{}", b'{"items": 7}', b"\xff", b"[" * 100_000])
-def test_what_is_no_list_of_pods_is_refused(wrong: bytes) -> None:
-    with pytest.raises((ValueError, RecursionError)):
-        pods_of(wrong)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-KEYS = ["metadata", "status", "uid", "namespace", "name", "labels", "containerStatuses", "phase"]
-
-
-@settings(max_examples=50)
-@given(st.lists(st.dictionaries(st.sampled_from(KEYS), JSON), max_size=4))
-def test_pods_of_any_shape_do_no_harm(items: list[Any]) -> None:
-    assert isinstance(pods_of(body(*items)), NodePods)
-
-
-@settings(max_examples=50)
-@given(JSON, st.sampled_from(["metadata", "status"]))
-def test_a_part_of_any_shape_does_no_harm(part: Any, where: str) -> None:
-    found = pods_of(body(document(**{where: part})))
-    assert len(found.pods) <= 1
-
-
-# Over HTTP
 
 
 @pytest.fixture
@@ -200,7 +94,7 @@ async def test_the_kubelet_is_asked_with_the_token_of_the_moment(ask: Ask) -> No
         (says(b"", 500), "KubeletUnreadable", "500"),
         (says(b"", 302), "KubeletUnreadable", "302"),
         (says(b"{"), "KubeletUnreadable", "JSON"),
-        (says(b"[" * 100_000), "KubeletUnreadable", "Recursion"),
+        (says(b'{"items": [' + b"[" * 100_000), "KubeletUnreadable", "Recursion"),
         (endless, "KubeletUnreadable", "more than"),
     ],
     ids=["401", "403", "500", "redirect", "no JSON", "deep", "endless"],

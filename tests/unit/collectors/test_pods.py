@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from citadel_k8s.collectors.kubelet import Kubelet, NodePods
+from citadel_k8s.collectors.kubelet import Kubelet
+from citadel_k8s.collectors.podlist import NodePods
 from citadel_k8s.collectors.podlogs import PodLogs
 from citadel_k8s.collectors.pods import PodCollector, pod_collector
 from citadel_k8s.config import AgentSettings, PodSource
