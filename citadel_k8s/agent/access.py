@@ -4,6 +4,7 @@ The health routes stay open whatever is set: a kubelet's probe has neither.
 """
 
 import hmac
+import os
 import ssl
 from pathlib import Path
 from typing import Final
@@ -89,7 +90,7 @@ class Access:
         try:
             # First where it harms nobody: a pair that does not fit would be half loaded.
             _context(*self._pair, None)
-            self.tls.load_cert_chain(*self._pair)
+            self.tls.load_cert_chain(*self._pair, password=_no_password)
         except (ConfigError, OSError, ssl.SSLError) as error:
             log.warning("certificate_not_loaded", error=str(error))
             return
@@ -102,7 +103,9 @@ class Access:
             token = _token(file)
         except ConfigError:
             return False  # a token that cannot be read lets nobody in
-        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token)
+        # A header may hold bytes that are no text.
+        word = given.strip().encode(errors="surrogateescape")
+        return scheme.lower() == "bearer" and hmac.compare_digest(word, token)
 
     def _dates(self) -> tuple[int, ...]:
         try:
@@ -121,20 +124,29 @@ def _pair(cert_file: Path | None, key_file: Path | None) -> tuple[Path, Path] | 
 
 def _token(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
-            token = opened.read(TOKEN_MAX).strip()
+        # Without waiting: a named pipe in the place of the file would hold the agent up.
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as opened:
+            token = (opened.read(TOKEN_MAX + 1) or b"").strip()
     except OSError as error:
         raise ConfigError(f"httpTokenFile {file}: {error.strerror}") from error
     if not token:
         raise ConfigError(f"httpTokenFile {file} is empty; without a token nobody could ask")
+    if len(token) > TOKEN_MAX:
+        raise ConfigError(f"httpTokenFile {file} is over {TOKEN_MAX} bytes")
     return token
+
+
+def _no_password() -> str:
+    # Without this OpenSSL asks whoever sits at the terminal, and waits.
+    raise ConfigError("the key is encrypted; it must be readable without a password")
 
 
 def _context(cert_file: Path, key_file: Path, client_ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(cert_file, key_file)
+        context.load_cert_chain(cert_file, key_file, password=_no_password)
         if client_ca_file is not None:
             context.load_verify_locations(client_ca_file)
             # Not required of probes; a certificate that is shown must be a good one.

@@ -16,6 +16,7 @@ from aiohttp import web
 from citadel_k8s.agent.access import Access
 from citadel_k8s.agent.board import Board
 from citadel_k8s.agent.vitals import Vitals
+from citadel_k8s.domain.snapshot import Snapshot
 from citadel_k8s.models.codec import encode, format_timestamp
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics
 
@@ -69,7 +70,8 @@ class StatusServer:
         self._refresh = refresh
         self._cached: bytes = b""
         self._cached_until = 0.0
-        self._rendered: object = None
+        self._snapshot: Snapshot | None = None
+        self._beside: object = None
         self._revision = 0
         self._fresh_until = 0.0
         self._runner = web.AppRunner(
@@ -171,12 +173,19 @@ class StatusServer:
     def _status_body(self) -> bytes:
         now = asyncio.get_running_loop().time()
         if now >= self._cached_until:
-            if self._rendered is not self._board.snapshot:
-                self._rendered = self._board.snapshot
-                self._revision += 1
+            self._revise()
             self._cached = encode(self._board.message(seq=self._vitals.seq or None))
             self._cached_until = now + STATUS_CACHE_SECONDS
         return self._cached
+
+    def _revise(self) -> None:
+        """Count a new revision if more than ages differs from what was rendered before."""
+        board = self._board
+        told = (board.speaker, board.config(), board.notices())
+        # A reading makes a new snapshot; to compare two of them is dear.
+        if self._snapshot is not board.snapshot or self._beside != told:
+            self._snapshot, self._beside = board.snapshot, told
+            self._revision += 1
 
     async def _health(self, request: web.Request) -> web.Response:
         speaker = self._board.speaker

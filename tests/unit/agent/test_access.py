@@ -3,6 +3,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from citadel_k8s.agent.access import Access
 from citadel_k8s.errors import ConfigError
@@ -87,3 +88,19 @@ def test_files_that_do_not_fit_are_an_error_that_names_the_setting(
     (tmp_path / "empty").write_text(" \n")
     with pytest.raises(ConfigError, match=says):
         Access(**{name: tmp_path / file for name, file in files.items()})
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(
+    pki: certs.Pki, tmp_path: Path
+):
+    encrypted = tmp_path / "key.pem"
+    key = serialization.load_pem_private_key(pki.server.key.read_bytes(), None)
+    encrypted.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"x"),
+        )
+    )
+    with pytest.raises(ConfigError, match="encrypted"):
+        Access(cert_file=pki.server.certificate, key_file=encrypted)

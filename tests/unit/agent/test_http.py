@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from citadel_k8s.agent import http
 from citadel_k8s.agent.access import Access
 from citadel_k8s.agent.board import Board
 from citadel_k8s.agent.http import StatusServer
@@ -15,6 +17,7 @@ from citadel_k8s.agent.vitals import Vitals
 from citadel_k8s.aio.outbox import Freshness
 from citadel_k8s.domain.report import Moment, Speaker
 from citadel_k8s.models.readings import Failed, Gpu, Gpus, Host, Reading
+from citadel_k8s.models.wire import CollectorInfo, ConfigInfo
 from citadel_k8s.telemetry.agent_metrics import AgentMetrics, Exposed
 
 SPEAKER = Speaker("n1", "n1", "boot-1", 30.0, "1.2.3")
@@ -239,3 +242,64 @@ async def test_a_token_that_is_replaced_counts_from_the_next_request_on(tmp_path
         assert (await get(site, "/status", Authorization="Bearer new"))[0] == 200
         file.unlink()
         assert (await get(site, "/status", Authorization="Bearer new"))[0] == 401
+
+
+async def test_a_token_of_bytes_that_are_no_text_is_refused_like_any_other(tmp_path: Path):
+    file = tmp_path / "token"
+    file.write_text("s3cret")
+    async with served(Site(Access(token_file=file))) as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(site.url.split(":")[2]))
+        writer.write(b"GET /status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
+        answer = await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    assert b" 401 " in answer or b" 400 " in answer
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//health", "/health/../status", "/health/%2e%2e/status", "/health%2f..%2fstatus",
+        "/STATUS", "//status", "/status/", "/status;/health", "/%73tatus", "http://x/status",
+        "/status?x=/health", "/ping/../metrics", "/health\\..\\status", "/status#/health",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "get"])
+async def test_no_spelling_of_a_path_leads_past_the_token(tmp_path: Path, method: str, target: str):
+    file = tmp_path / "token"
+    file.write_text("s3cret")
+    async with served(Site(Access(token_file=file))) as site:
+        site.learn()
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(site.url.split(":")[2]))
+        writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert answer.split()[1] in {b"400", b"401", b"404", b"405"}
+    assert b"bootId" not in answer
+
+
+async def test_a_pipe_in_the_place_of_the_token_lets_nobody_in_and_holds_nobody_up(tmp_path: Path):
+    file = tmp_path / "token"
+    file.write_text("s3cret")
+    async with served(Site(Access(token_file=file))) as site:
+        file.unlink()
+        os.mkfifo(file)
+        async with asyncio.timeout(3):
+            assert (await get(site, "/status", Authorization="Bearer s3cret"))[0] == 401
+            assert (await get(site, "/status", Authorization="Bearer "))[0] == 401
+
+
+async def test_what_is_told_beside_the_readings_is_a_new_revision_too(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(http, "STATUS_CACHE_SECONDS", 0.0)
+    site.learn()
+    _, _, headers = await get(site, "/status")
+    again = {"If-None-Match": headers["ETag"]}
+    assert (await get(site, "/status", **again))[0] == 304
+    site.board.config = lambda: ConfigInfo(revision="r1")
+    status, message, headers = await get(site, "/status", **again)
+    assert (status, message["status"]["config"]["revision"]) == (200, "r1")
+    again = {"If-None-Match": headers["ETag"]}
+    notice = CollectorInfo(name="identity", state="failed", reason="DuplicateAgent")
+    site.board.notices = lambda: (notice,)
+    assert (await get(site, "/status", **again))[0] == 200
