@@ -97,7 +97,7 @@ class EngineEndpoint(pydantic.BaseModel):
 
     name: str = Field(min_length=1, max_length=64)
     engine: EngineKind
-    url: str
+    url: str = Field(max_length=2048)
     type: Literal["llm", "embedding", "database", "other"] | None = None
     api_key_file: Path | None = None
 

@@ -4,8 +4,8 @@ A rule never quotes a value of the wrong kind: what stands in the wrong place ma
 """
 
 import re
-from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -44,6 +44,17 @@ TAG: Final = re.compile(r"[a-z0-9][a-z0-9:._-]{0,127}")
 _ODD_ADDRESS: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?")
 """A host in digits: an address, or a spelling of one that only resolvers understand."""
 
+
+_METADATA_ADDRESSES: Final = frozenset(
+    map(ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
+)
+"""Where AWS (IPv6), Alibaba, Azure and Oracle keep them outside of the link-local range."""
+
+_METADATA_NAMES: Final = frozenset({"metadata.google.internal", "metadata", "instance-data"})
+"""Names by which clouds let them be found."""
+
+_CARRIERS: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+"""Networks whose last 32 bits are an IPv4 address: NAT64, and the old compatible ones."""
 
 _KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
     (dict, "an object"),
@@ -147,9 +158,25 @@ def _forbidden_host(host: str) -> bool:
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
-        return _ODD_ADDRESS.fullmatch(host) is not None
-    plain = getattr(address, "ipv4_mapped", None) or address
-    return bool(plain.is_link_local or plain.is_multicast or plain.is_unspecified)
+        # Letters and escapes that a resolver takes for other ones could spell such an address.
+        odd = not host.isascii() or "%" in host or _ODD_ADDRESS.fullmatch(host)
+        return bool(odd) or host.rstrip(".") in _METADATA_NAMES
+    return any(
+        one.is_link_local or one.is_multicast or one.is_unspecified or one in _METADATA_ADDRESSES
+        for one in (address, *_inside(address))
+    )
+
+
+def _inside(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address]:
+    """Give the IPv4 addresses to which an IPv6 address may lead."""
+    if isinstance(address, IPv4Address):
+        return
+    if address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if any(address in network for network in _CARRIERS):
+        yield IPv4Address(int(address) & 0xFFFF_FFFF)
 
 
 def wrong_kind(field: str, needed: str, value: Any) -> WireError:

@@ -15,8 +15,13 @@ LETTER_PAYLOAD_MAX: Final = 64 * 1024
 _FIELD_MAX: Final = 256
 """Characters copied of an entry's small fields, such as its job's id."""
 
-_SECRET: Final = re.compile(r"passw|passcode|secret|token|api_?key|credential", re.IGNORECASE)
-"""Names of what must not be kept, such as ``vncPassword`` and ``nodePasscode``."""
+_SECRET: Final = re.compile(
+    r"passw|passcode|secret|token|api_?key|auth_?key|private_?key|authorization|bearer|credential"
+    r"|://[^/\s]*@",
+    re.IGNORECASE,
+)
+"""Names of what must not be kept, such as ``vncPassword`` and ``nodePasscode``, and addresses with
+a user in them."""
 
 _HIDDEN: Final = "***"
 

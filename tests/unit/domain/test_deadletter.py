@@ -45,6 +45,9 @@ def test_what_is_not_there_is_empty_or_left_out() -> None:
         json.dumps({"config": r'{"\u0076ncPassw\u006frd": "hunter2"}'}),
         r'{"\u0076ncPasswor\u0064": "hunter2"',
         '{"vncPassword": "hunter2"',
+        json.dumps({"engines": [{"name": "a", "url": "http://me:hunter2@10.0.0.1:8000"}]}),
+        '{"url": "http://me:hunter2@10.0.0.1:8000"',
+        json.dumps({"authkey": "hunter2"}),
         '{"VNCPASSWORD" "hunter2"}' + " " * MAX_ENTRY_BYTES,
     ],
 )

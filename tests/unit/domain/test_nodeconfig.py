@@ -81,6 +81,15 @@ def test_what_does_not_fit_is_refused_by_its_name(config: dict[str, Any], told: 
         "0251.0376.0251.0376",
         "0.0.0.0",
         "224.0.0.1",
+        "\uff11\uff16\uff19.254.169.254",
+        "169\u3002254\u3002169\u3002254",
+        "169%2e254%2e169%2e254",
+        "[64:ff9b::a9fe:a9fe]",
+        "[::169.254.169.254]",
+        "[2002:a9fe:a9fe::1]",
+        "[fd00:ec2::254]",
+        "100.100.100.200",
+        "METADATA.google.internal.",
     ],
 )
 def test_an_engine_is_not_looked_for_where_clouds_keep_secrets(host: str) -> None:
@@ -88,7 +97,9 @@ def test_an_engine_is_not_looked_for_where_clouds_keep_secrets(host: str) -> Non
         checked(engines=[ENGINE | {"url": f"http://{host}/"}])
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "[fd7a::1]", "vllm.svc", "node-7.lan"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.1.2.3", "[fd7a::1]", "[::1]", "vllm.svc", "node-7.lan"]
+)
 def test_an_engine_may_be_anywhere_else(host: str) -> None:
     assert checked(engines=[ENGINE | {"url": f"http://{host}:1"}]).values["engines"]
 
