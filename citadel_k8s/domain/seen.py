@@ -130,12 +130,29 @@ def _find(seen: Sequence[SeenGpu], gpu: Gpu) -> SeenGpu | None:
     return None
 
 
-def _see_one(old: SeenGpu | None, gpu: Gpu, at: float) -> SeenGpu:
+def _see_one(old: SeenGpu | None, read: Gpu, at: float) -> SeenGpu:
+    gpu = _with_link_errors(read, old.good if old else None)
     history = watch(GpuHistory() if old is None else old.history, gpu, at)
     if gpu.health == "ok" or old is None or old.good is None:
         good = gpu if gpu.health in {"ok", "unknown"} else None
         return SeenGpu(gpu, good, None if good is None else at, history)
     return SeenGpu(gpu, old.good, old.good_at, history)
+
+
+def _with_link_errors(gpu: Gpu, before: Gpu | None) -> Gpu:
+    """Give the GPU with the counts that its links had when they went down.
+
+    Nobody can read them then, and a sum over the others would look like a counter that began anew.
+    """
+    links, known = gpu.nvlinks or (), (before.nvlinks if before else None) or ()
+    if not known or all(link.up for link in links):
+        return gpu
+    old = {link.link: link for link in known}
+    kept = (
+        link if link.up or link.link not in old else replace(old[link.link], up=False)
+        for link in links
+    )
+    return replace(gpu, nvlinks=tuple(kept))
 
 
 def _missed(rest: Sequence[SeenGpu], seen: Sequence[SeenGpu], at: float) -> list[SeenGpu]:

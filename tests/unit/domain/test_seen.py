@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from citadel_k8s.domain.seen import MISSING_MAX, MISSING_SECONDS, see, tell, were_reset
-from citadel_k8s.models.readings import Failed, Gpu
+from citadel_k8s.models.readings import Failed, Gpu, NvLink
 from tests.unit.domain.richnode import gpu
 
 LOST = Gpu(0, uuid="GPU-0", health="failed", reason="GpuLost")
@@ -69,6 +69,17 @@ def test_a_source_that_fails_makes_all_its_gpus_unknown_with_the_date_of_their_v
     assert {one.gpu.health, two.gpu.health} == {"unknown"}
     assert (one.since, two.since) == (0.0, 1.0)
     assert (two.gpu.reason, two.gpu.message) == ("Unresponsive", "hung")
+
+
+def test_a_link_that_goes_down_keeps_its_counts():
+    up = NvLink(0, up=True, crc_errors=7, replay_errors=1)
+    down = (NvLink(0, up=False), NvLink(1, up=False))
+    one = gpu(0, nvlinks=(up, NvLink(1, up=True, crc_errors=2)))
+    after = seen((one,), (gpu(0, nvlinks=down),), (gpu(0, nvlinks=down),))
+    assert [k.crc_errors for k in after[0].last.nvlinks or ()] == [7, 2]
+    assert not any(k.up for k in after[0].last.nvlinks or ())
+    back = see(after, (gpu(0, nvlinks=(replace(up, crc_errors=0), down[1])),), 9.0)
+    assert [k.crc_errors for k in back[0].last.nvlinks or ()] == [0, 2]
 
 
 def uuids(memory) -> list[str | None]:
