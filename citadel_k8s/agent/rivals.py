@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from citadel_k8s.agent.following import Channel, follow
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.aio.periodic import Ticker
+from citadel_k8s.constants import HEARTBEAT_INTERVAL
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.report import Speaker
 from citadel_k8s.domain.rivals import Rival, hear, still
@@ -79,6 +80,7 @@ class RivalWatch:
             own=speaker.boot_id,
             goodbye=bool(message.get("goodbye")),
             now=now,
+            interval=message.get("intervalSeconds"),
         )
         self._tell_once()
 
@@ -102,13 +104,14 @@ class RivalWatch:
                 await self._channel.close()
 
     async def _say(self, channel: SpokenChannel) -> None:
-        word = json.dumps({"bootId": self._speaker().boot_id}).encode()
-        ticker = Ticker(self._speaker().interval_seconds)
         while True:
+            speaker = self._speaker()
+            word = {"bootId": speaker.boot_id, "intervalSeconds": speaker.interval_seconds}
             # Whoever is not heard now is heard with the next word; the channel tells of trouble.
             with suppress(CitadelError):
-                await channel.say(word)
-            await ticker.wait()
+                await channel.say(json.dumps(word).encode())
+            # Not for longer than usual: the interval may change from afar meanwhile.
+            await Ticker(min(HEARTBEAT_INTERVAL, speaker.interval_seconds)).wait()
 
     async def _heard(self, data: bytes) -> None:
         try:

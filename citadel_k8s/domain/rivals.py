@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from citadel_k8s.constants import HEARTBEAT_INTERVAL, INTERVAL_MAX, INTERVAL_MIN
+
 RIVAL_HEARD: Final = 2
 """Messages of another process after which it is called a rival: one may have been on its way when
 this process began."""
@@ -17,12 +19,16 @@ RIVAL_INTERVALS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another process that speaks under this node's id. Moments are seconds that never go back."""
+    """Another process that speaks under this node's id. Moments are seconds that never go back.
+
+    ``interval`` is how far its words are apart, in seconds: it may have settings of its own.
+    """
 
     boot_id: str
     first_heard: float
     last_heard: float
     heard: int = 1
+    interval: float = HEARTBEAT_INTERVAL
 
     @property
     def proven(self) -> bool:
@@ -31,7 +37,13 @@ class Rival:
 
 
 def hear(
-    rival: Rival | None, *, boot_id: str | None, own: str, goodbye: bool, now: float
+    rival: Rival | None,
+    *,
+    boot_id: str | None,
+    own: str,
+    goodbye: bool,
+    now: float,
+    interval: object = None,
 ) -> Rival | None:
     """Give what is known of a rival after a message under this node's id.
 
@@ -47,21 +59,31 @@ def hear(
         Whether it was its last word.
     now : float
         Moment of receipt.
+    interval : object
+        Its interval as it told it; the usual one is meant by whatever can be none.
     """
     if boot_id == own:
         return rival
     name = boot_id or "unnamed"
     if goodbye:
         return None if rival is not None and rival.boot_id == name else rival
+    pause = _interval(interval)
     if rival is None:
-        return Rival(name, now, now)
+        return Rival(name, now, now, interval=pause)
     if rival.boot_id != name:
         return rival  # of several the first heard is proof enough
-    return Rival(name, rival.first_heard, now, rival.heard + 1)
+    return Rival(name, rival.first_heard, now, rival.heard + 1, pause)
 
 
 def still(rival: Rival | None, *, interval: float, now: float) -> Rival | None:
-    """Give the rival as long as it can be thought to speak."""
-    if rival is None or now - rival.last_heard > RIVAL_INTERVALS * interval:
+    """Give the rival as long as it can be thought to speak; ``interval`` is this agent's own."""
+    if rival is None:
         return None
-    return rival
+    silent = now - rival.last_heard
+    return None if silent > RIVAL_INTERVALS * max(interval, rival.interval) else rival
+
+
+def _interval(told: object) -> float:
+    if isinstance(told, int | float) and INTERVAL_MIN <= told <= INTERVAL_MAX:
+        return float(told)
+    return HEARTBEAT_INTERVAL

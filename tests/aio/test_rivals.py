@@ -61,8 +61,8 @@ class Post:
         raise StreamError("gone")
 
 
-def watch(air: Air, boot_id: str) -> RivalWatch:
-    speaker = Speaker("n1", "n1", boot_id, 30.0, "1")
+def watch(air: Air, boot_id: str, interval: float = 30.0) -> RivalWatch:
+    speaker = Speaker("n1", "n1", boot_id, interval, "1")
     return RivalWatch(lambda: speaker, Post(air), clock=LoopClock())
 
 
@@ -137,3 +137,15 @@ async def test_closing_never_raises():
     agent = watch(Air(), "a")
     await agent.close()
     assert json.dumps(reasons(agent)) == "[]"
+
+
+@pytest.mark.parametrize(("one", "other"), [(5.0, 30.0), (5.0, 300.0), (300.0, 5.0)])
+async def test_agents_of_unlike_intervals_tell_of_each_other_all_the_same(one: float, other: float):
+    air = Air()
+    first, second = watch(air, "a", one), watch(air, "b", other)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(agent.run()) for agent in (first, second)]
+        await asyncio.sleep(1000)
+        assert reasons(first) == reasons(second) == ["DuplicateAgent"]
+        for task in tasks:
+            task.cancel()

@@ -1,3 +1,6 @@
+import pytest
+
+from citadel_k8s.constants import HEARTBEAT_INTERVAL
 from citadel_k8s.domain.rivals import RIVAL_GRACE, Rival, hear, still
 
 
@@ -54,3 +57,22 @@ def test_a_rival_that_falls_silent_is_forgotten():
     assert still(rival, interval=30, now=120) == rival
     assert still(rival, interval=30, now=121) is None
     assert still(None, interval=30, now=0) is None
+
+
+def test_a_rival_that_speaks_seldom_is_waited_for_as_long_as_its_own_interval_asks():
+    rival = None
+    for now in (0.0, 200.0, 400.0):
+        rival = hear(
+            still(rival, interval=5, now=now),
+            boot_id="other", own="me", goodbye=False, now=now, interval=200,
+        )  # fmt: skip
+    assert rival is not None
+    assert rival.proven
+    assert still(rival, interval=5, now=1001) is None
+
+
+@pytest.mark.parametrize("told", [None, "5", True, float("nan"), float("inf"), -1, 10**400, []])
+def test_an_interval_that_can_be_none_is_the_usual_one(told: object):
+    rival = hear(None, boot_id="b", own="me", goodbye=False, now=0.0, interval=told)
+    assert rival is not None
+    assert rival.interval == HEARTBEAT_INTERVAL
