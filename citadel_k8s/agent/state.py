@@ -7,7 +7,8 @@ it had never been. Writing has a limit: a disk that hangs costs one thread, not 
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -29,10 +30,18 @@ FILE_MAX: Final = 2 * 1024 * 1024
 WRITE_TIMEOUT: Final = 5.0
 """Seconds that a write is waited for; a file of some kilobytes takes 5 ms on a worn disk."""
 
+READ_TIMEOUT: Final = 5.0
+"""Seconds that a start waits for a file."""
+
+THREADS: Final = 2
+"""Threads for the disk: each of the two files has one at most."""
+
 ERROR_MAX: Final = 512
 """Characters kept of an error: one line."""
 
 _VERSION: Final = 1
+
+_SILENT: Final = "the disk does not answer"
 
 log = get_logger("state")
 
@@ -52,21 +61,33 @@ class State:
         self._folder = folder
         self.node_id = node_id
         self._writing: set[str] = set()
+        # Of its own: name lookups that hang fill the loop's.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="state")
         self._success_before: str | None = None
         self._marked = False
         self._trouble = RepeatLog(log, "state_not_written")
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """Give what was saved under a name; None if there is nothing of use."""
+        """Give what was saved under a name; None if there is nothing of use.
+
+        Waits for the disk, but not for longer than ``READ_TIMEOUT``: an agent without its state is
+        better than none.
+        """
         if self._folder is None:
             return None
-        path = self._folder / name
+        try:
+            return self._threads.submit(self._load, self._folder / name).result(READ_TIMEOUT)
+        except (TimeoutError, RuntimeError) as error:
+            log.warning("state_not_read", file=name, error=str(error) or _SILENT)
+            return None
+
+    def _load(self, path: Path) -> dict[str, Any] | None:
         try:
             return self._checked(_read(path))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError, WireError) as error:
-            self.discard(name, str(error))
+            self.discard(path.name, str(error))
             return None
 
     def discard(self, name: str, reason: str) -> None:
@@ -93,7 +114,8 @@ class State:
         The last success of the process before is kept until then.
         """
         if not self._marked:
-            before = (self.load(MARKER_FILE) or {}).get("lastSuccessAt")
+            # In a thread: this one has heartbeats to send.
+            before = (await asyncio.to_thread(self.load, MARKER_FILE) or {}).get("lastSuccessAt")
             self._success_before = clip(before) if isinstance(before, str) else None
             self._marked = True
         marker = {
@@ -126,15 +148,19 @@ class State:
             return False
         document = {"version": _VERSION, "nodeId": self.node_id, **value}
         data = json.dumps(document, indent=2).encode() + b"\n"
-        self._writing.add(name)
         path = self._folder / name
         try:
+            future = self._threads.submit(_replace, path, data, durable=durable)
+            self._writing.add(name)
+            # Also of one that is given up before its turn comes.
+            future.add_done_callback(lambda _future: self._writing.discard(name))
             async with asyncio.timeout(WRITE_TIMEOUT):
-                await asyncio.to_thread(
-                    _replace, path, data, durable=durable, done=lambda: self._writing.discard(name)
-                )
+                await asyncio.wrap_future(future)
         except OSError as error:  # which a timeout is too
-            self._trouble.failed(file=str(path), error=error.strerror or "the disk does not answer")
+            self._trouble.failed(file=str(path), error=error.strerror or _SILENT)
+            return False
+        except RuntimeError as error:  # the system has no room for another thread
+            self._trouble.failed(file=str(path), error=str(error))
             return False
         self._trouble.recovered()
         return True
@@ -148,24 +174,21 @@ def _read(path: Path) -> Any:
     return json.loads(data)
 
 
-def _replace(path: Path, data: bytes, *, durable: bool, done: Callable[[], None]) -> None:
+def _replace(path: Path, data: bytes, *, durable: bool) -> None:
     """Put data in a file's place: whoever reads, at any moment, finds the old or the new whole."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.new")
-        # What a crash left there may be somebody's open file, or a link.
-        new.unlink(missing_ok=True)
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        new.replace(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    # What a crash left there may be somebody's open file, or a link.
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
         if durable:
-            _sync_folder(path.parent)
-    finally:
-        done()
+            os.fsync(file.fileno())
+    new.replace(path)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

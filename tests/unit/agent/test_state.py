@@ -156,3 +156,64 @@ async def test_the_last_success_of_the_process_before_is_kept(
     assert await State(tmp_path, "n1").mark(Freshness(last_attempt=90.0))
     told = json.loads(marker.read_text())
     assert (told["state"], told["lastSuccessAt"]) == ("unknown", kept)
+
+
+async def test_a_disk_that_hangs_holds_a_start_up_for_a_moment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    (tmp_path / CONFIG_FILE).write_bytes(b"{")
+
+    def hang(_path: Path) -> None:
+        gate.wait(10)
+
+    monkeypatch.setattr(state_module, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(state_module, "_read", hang)
+    try:
+        assert State(tmp_path, "n1").load(CONFIG_FILE) is None
+        assert names(tmp_path) == [CONFIG_FILE]
+    finally:
+        gate.set()
+
+
+async def test_the_loop_goes_on_while_the_last_marker_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, gate = asyncio.get_running_loop(), threading.Event()
+
+    def wait(_path: Path) -> None:
+        loop.call_soon_threadsafe(gate.set)
+        assert gate.wait(5)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(state_module, "_read", wait)
+    assert await State(tmp_path, "n1").mark(Freshness())
+
+
+async def test_a_write_that_is_given_up_before_its_turn_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    state = State(tmp_path, "n1")
+    busy = [state._threads.submit(gate.wait, 10) for _ in range(state_module.THREADS)]
+    monkeypatch.setattr(state_module, "WRITE_TIMEOUT", 0.05)
+    assert not await state.save(CONFIG_FILE, VALUE)
+    gate.set()
+    for future in busy:
+        await asyncio.wrap_future(future)
+    monkeypatch.setattr(state_module, "WRITE_TIMEOUT", 5)
+    assert await state.save(CONFIG_FILE, VALUE)
+
+
+async def test_without_room_for_a_thread_nothing_is_kept_and_nothing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    state = State(tmp_path, "n1")
+    monkeypatch.setattr(state._threads, "_adjust_thread_count", refuse)
+    assert state.load(CONFIG_FILE) is None
+    assert not await state.save(CONFIG_FILE, VALUE)
+    monkeypatch.undo()
+    assert await state.save(CONFIG_FILE, VALUE)
