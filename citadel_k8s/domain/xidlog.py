@@ -17,8 +17,9 @@ XIDS_MAX: Final = 32
 GPUS_MAX: Final = 64
 """GPUs of which errors are kept: four of the largest nodes on sale."""
 
-WEIGHT_INTERVALS: Final = 2
-"""Heartbeat intervals for which an error that is over by itself is still told as a verdict."""
+WEIGHT_INTERVALS: Final = 1.5
+"""Heartbeat intervals for which an error that is over by itself is still told as a verdict: the
+GPUs are judged a second before a heartbeat, so that two of the grid tell it and never a third."""
 
 BURST_SECONDS: Final = 60.0
 """Seconds without an error of a number after which the next one is news again."""

@@ -57,10 +57,10 @@ def test_events_that_the_driver_dropped_are_counted():
     assert XidLog().learn(GpuEvent("lost-events", None, None), at=1, date=1).lost == 1
 
 
-def test_an_error_that_is_over_by_itself_weighs_for_two_intervals():
+def test_an_error_that_is_over_by_itself_weighs_for_two_heartbeats():
     told = log(31)
-    assert active(told, 160) == [31]
-    assert active(told, 160.1) == []
+    assert active(told, 145) == [31]
+    assert active(told, 145.1) == []
     assert active(told.learn(xid(31), at=170, date=1), 200) == [31]
 
 
