@@ -158,21 +158,23 @@ def operator(
 
 @app.command()
 def status(
-    output: OutputOption = Output.TABLE, config: Config = None, fake_gpu: FakeGpu = None
+    output: OutputOption = Output.TABLE,
+    config: Config = None,
+    fake_gpu: FakeGpu = None,
+    watch: Annotated[
+        float | None, typer.Option(min=1, help="Show it again every so many seconds.")
+    ] = None,
 ) -> None:
     """Show this host's own status, without any server."""
     settings = load(AgentSettings, file=config, fake_gpu=fake_gpu, publish="none")
-    from rich.console import Console  # noqa: PLC0415
+    from citadel_k8s.agent.main import collect_again, collect_once  # noqa: PLC0415
+    from citadel_k8s.local.statusview import as_json, shown  # noqa: PLC0415
 
-    from citadel_k8s.agent.main import collect_once  # noqa: PLC0415
-    from citadel_k8s.local.statusview import render  # noqa: PLC0415
-    from citadel_k8s.models.codec import encode  # noqa: PLC0415
-
-    message = asyncio.run(collect_once(settings))
-    if output is Output.JSON:
-        typer.echo(json.dumps(json.loads(encode(message)), indent=2))
-    else:
-        Console().print(render(message))
+    with as_json() if output is Output.JSON else shown(live=watch is not None) as show:
+        if watch is None:
+            show(asyncio.run(collect_once(settings)))
+        else:
+            asyncio.run(collect_again(settings, watch, show))
 
 
 @app.command()

@@ -73,9 +73,13 @@ class Collecting:
 
     async def read(self) -> None:
         """Read every source once, and again those that can look at what the others named."""
-        await self._read(*self._loops)
+        await self.look()
         await self._read("processes")
         await self._read("engines")
+
+    async def look(self) -> None:
+        """Read every source once, each with what the others named before."""
+        await self._read(*self._loops)
 
     async def refresh(self) -> None:
         """Wait for readings that end after now, of what can be read in a moment."""

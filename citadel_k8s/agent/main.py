@@ -86,6 +86,15 @@ async def collect_once(settings: AgentSettings) -> StatusMessage:
     return await agent.once()
 
 
+async def collect_again(
+    settings: AgentSettings, every: float, show: Callable[[StatusMessage], None]
+) -> None:
+    """Read every source again and again, so many seconds apart, and show each message, for ever."""
+    clock = SystemClock()
+    agent = Agent(settings, collectors_of(settings, clock), None, clock=clock)
+    await agent.again(every, show)
+
+
 class Agent:
     """One node's agent.
 
@@ -163,6 +172,17 @@ class Agent:
         finally:
             await self._close()
 
+    async def again(self, every: float, show: Callable[[StatusMessage], None]) -> None:
+        """Read every source again and again and show each message; close everything at the end."""
+        try:
+            await self._collecting.read()
+            while True:
+                show(self.board.message())
+                await asyncio.sleep(every)
+                await self._collecting.look()
+        finally:
+            await self._close()
+
     async def _serve(self) -> None:
         settings = self._settings
         host, number = settings.listen_host, settings.listen_port
@@ -192,7 +212,7 @@ class Agent:
         if isinstance(self._publisher, ApiPublisher):
             jobs["websocket"] = self._publisher.run
         if self._settings.state_folder is not None:
-            jobs["marker"] = self._mark
+            jobs["state"] = self._keep_state
         if self._heartbeat is not None and self._outbox is not None:
             jobs["heartbeat"] = self._heartbeat.run
             jobs["confirm"] = self._heartbeat.confirm
@@ -248,12 +268,13 @@ class Agent:
 
         return send
 
-    async def _mark(self) -> None:
-        """Keep the freshness marker on the node, for whoever looks there, for ever."""
+    async def _keep_state(self) -> None:
+        """Keep the freshness marker on the node, and what a full disk did not take, for ever."""
         ticker = Ticker(min(MARK_SECONDS, self._settings.interval_seconds))
         while True:
             if self._outbox is not None:
                 await self._state.mark(self._outbox.freshness)
+            await self._configuration.save_again()
             await ticker.wait()
 
     async def _goodbye(self) -> None:

@@ -3,16 +3,23 @@
 Nothing is cut: what does not fit folds. What nobody knows is a dash, and never zero.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from citadel_k8s.local.glyphs import WIDE, Glyphs, duration, glyphs_for, notes, ratio, row
 from citadel_k8s.local.gpuview import gpu_parts
 from citadel_k8s.local.serviceview import container_parts, service_parts
+from citadel_k8s.models.codec import encode
 from citadel_k8s.models.wire import CollectorInfo, NodeStatus, StatusMessage, SystemInfo
+
+Show: TypeAlias = Callable[[StatusMessage], None]
 
 
 class StatusView:
@@ -35,6 +42,33 @@ class StatusView:
 def render(message: StatusMessage) -> StatusView:
     """Give the host, its GPUs, services and containers, and the sources that did not deliver."""
     return StatusView(message)
+
+
+@contextmanager
+def shown(console: Console | None = None, *, live: bool = False) -> Generator[Show, None, None]:
+    """Give what prints messages; ``live``: in a terminal each in the place of the one before.
+
+    Then the terminal's height decides how much of it is seen, as with ``top``.
+    """
+    console = console or Console()
+    if not (live and console.is_terminal):
+        yield lambda message: console.print(render(message))
+        return
+    with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as screen:
+        yield lambda message: screen.update(render(message), refresh=True)
+
+
+@contextmanager
+def as_json(console: Console | None = None) -> Generator[Show, None, None]:
+    """Give what prints messages as they travel, indented."""
+    console = console or Console()
+
+    def show(message: StatusMessage) -> None:
+        text = json.dumps(json.loads(encode(message)), indent=2)
+        console.file.write(f"{text}\n")
+        console.file.flush()
+
+    yield show
 
 
 def _parts(message: StatusMessage, glyphs: Glyphs, width: int) -> Iterator[RenderableType]:

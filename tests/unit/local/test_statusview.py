@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from citadel_k8s.local.statusview import render
+from citadel_k8s.local.statusview import as_json, render
+from citadel_k8s.local.statusview import shown as showing
 from citadel_k8s.models.codec import decode, encode
 from citadel_k8s.models.wire import StatusMessage
 
@@ -330,3 +331,34 @@ def test_a_text_that_looks_like_markup_is_shown_as_it_is() -> None:
 def test_a_message_that_has_travelled_looks_the_same() -> None:
     told = message(gpu=[well(0), LOST], services=SERVICES)
     assert shown(decode(encode(told))) == shown(told)
+
+
+def test_messages_are_shown_one_below_the_other_where_there_is_no_terminal() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with showing(console, live=True) as show:
+        show(message(gpu=[]))
+        show(message())
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.count("rack7-gpu4") == 2
+    assert "\x1b" not in text
+
+
+def test_a_terminal_shows_each_message_in_the_place_of_the_one_before() -> None:
+    console = Console(file=io.StringIO(), width=80, height=10, force_terminal=True)
+    with showing(console, live=True) as show:
+        show(message(gpu=[]))
+        show(message(gpu=[well(i) for i in range(8)]))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.startswith("\x1b[?1049h")
+    assert "\x1b[?1049l" in text
+
+
+def test_as_json_a_message_is_what_travels() -> None:
+    console = Console(file=io.StringIO())
+    told = message(gpu=[LOST])
+    with as_json(console) as show:
+        show(told)
+    assert isinstance(console.file, io.StringIO)
+    assert decode(console.file.getvalue()) == decode(encode(told))
