@@ -57,6 +57,7 @@ class Ledger:
         self._clock = clock
         self._told = _restored(state)
         self._error: str | None = None
+        self._unsaved = False
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[NodeConfig], None]] = []
         self._by_queue: deque[str] = deque(maxlen=TOKENS_MAX)
@@ -167,8 +168,16 @@ class Ledger:
         )
         self._tell(current)
 
+    async def save_again(self) -> None:
+        """Save what could not be saved when it was applied, if there is something."""
+        if self._unsaved:
+            async with self._lock:
+                await self._save()
+
     async def _save(self) -> bool:
-        return await self._state.save(CONFIG_FILE, told_document(self._told))
+        saved = await self._state.save(CONFIG_FILE, told_document(self._told))
+        self._unsaved = not saved
+        return saved
 
     def _tell(self, current: NodeConfig) -> None:
         for listener in self._listeners:

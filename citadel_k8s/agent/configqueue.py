@@ -23,6 +23,7 @@ from citadel_k8s.domain.deadletter import dead_letter
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.errors import PublishError, StreamError, WireError
 from citadel_k8s.models.codec import format_timestamp
+from citadel_k8s.stores.entries import EntryId
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
 ATTEMPTS_MAX: Final = 3
@@ -75,7 +76,8 @@ class QueueFollower:
         self._trouble = RepeatLog(log, "config_queue_lost", clock=clock)
         self._strays = RepeatLog(log, "config_for_nobody", clock=clock)
         self._is_open = False
-        self._replay = ledger.last_id is None
+        # What an earlier life was done with may not have reached its file.
+        self._replay = True
 
     async def run(self) -> None:
         """Follow, for ever."""
@@ -116,8 +118,8 @@ class QueueFollower:
             await self._queue.acknowledge(*done)
 
     async def _open(self) -> None:
-        last = await self._queue.open(replay=self._replay)
         known = self._ledger.last_id
+        last = await self._queue.open(replay=self._replay, after=known or EntryId.ZERO)
         if last is not None and known is not None and last < known:
             # The stream began anew, or another server has taken over with less.
             log.warning("config_stream_restarted", last_id=str(last), known_id=str(known))

@@ -24,8 +24,11 @@ class ConfigQueue(Protocol):
         """Name of the queue."""
         ...
 
-    async def open(self, *, replay: bool) -> EntryId | None:
-        """Join the queue, from its beginning if ``replay``; give its last id, None if unknown."""
+    async def open(self, *, replay: bool, after: EntryId = EntryId.ZERO) -> EntryId | None:
+        """Join the queue, with all ``after`` an id once more if ``replay``.
+
+        Gives the queue's last id, None if that is unknown.
+        """
         ...
 
     async def consume(self) -> list[ConfigEntry]:
@@ -100,9 +103,9 @@ class ProxyConfigQueue:
         self._block_ms = block_ms
         self._held: dict[str, ConfigEntry] = {}
 
-    async def open(self, *, replay: bool) -> EntryId | None:
+    async def open(self, *, replay: bool, after: EntryId = EntryId.ZERO) -> EntryId | None:
         """Do nothing: the proxy joins at the first read, and tells no last id."""
-        del replay
+        del replay, after
         return None
 
     async def consume(self) -> list[ConfigEntry]:

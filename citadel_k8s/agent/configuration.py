@@ -120,6 +120,10 @@ class Configuration:
         else:
             self._nonsense.recovered()
 
+    async def save_again(self) -> None:
+        """Save what could not be saved when it was applied, if there is something; never raises."""
+        await self._ledger.save_again()
+
     async def close(self) -> None:
         """Let go of the connections; never raises."""
         for source in (self._queue, self._channel):

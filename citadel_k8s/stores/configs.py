@@ -81,13 +81,15 @@ class RedisConfigQueue:
         self._unfinished = True
         self._replay: _Replay | None = None
 
-    async def open(self, *, replay: bool) -> EntryId:
+    async def open(self, *, replay: bool, after: EntryId = EntryId.ZERO) -> EntryId:
         """Make the group if it is not there, at the stream's beginning.
 
         Parameters
         ----------
         replay : bool
             Give first what was given and done with before, for a node that has forgotten it.
+        after : EntryId
+            The last entry that it has not forgotten.
 
         Returns
         -------
@@ -97,7 +99,7 @@ class RedisConfigQueue:
         async with self._server.edge("joining"):
             self._unfinished = True
             if not await self._create() and replay:
-                self._replay = _Replay(await self._done_to())
+                self._replay = _Replay(await self._done_to(), after)
             info = await self._redis.xinfo_stream(self.name)
         return EntryId.parse(info["last-generated-id"])
 

@@ -47,7 +47,8 @@ class Queue:
         self.entries.append((number, {k: v.encode() for k, v in raw.items()}))
         return str(number)
 
-    async def open(self, *, replay: bool) -> EntryId | None:
+    async def open(self, *, replay: bool, after: EntryId = EntryId.ZERO) -> EntryId | None:
+        del after
         self.opened.append((asyncio.get_running_loop().time(), replay))
         self._check()
         return self.entries[-1][0] if self.entries else EntryId.ZERO

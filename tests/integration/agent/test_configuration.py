@@ -1,7 +1,9 @@
 """Configuration over a real server: targets, crashes, floods, outages, and what a user may do."""
 
 import asyncio
+import errno
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -81,6 +83,42 @@ async def test_a_restarted_node_holds_what_it_was_told_and_begins_after_it(
         await until(lambda: again.counts["applied"] == 1)
         assert again.counts == {"applied": 1}
         assert (again.current.display_name, again.current.tags) == ("a", ("t",))
+
+
+async def test_what_a_full_disk_did_not_take_is_told_by_the_stream_again_after_a_restart(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, folder = server.valkey.url, tmp_path / "state"
+    async with running(configuration(url, folder=folder)) as first:
+        await server.send({"deviceName": "a"})
+        await until(lambda: first.counts["applied"] == 1)
+        await server.all_done()
+        monkeypatch.setattr(os, "fsync", _full)
+        await server.send({"customTags": ["t"]})
+        await server.send({"deviceName": "b"}, "n2")
+        await until(lambda: first.counts["other-node"] == 1)
+        await server.all_done()
+    monkeypatch.undo()
+    async with running(configuration(url, folder=folder)) as again:
+        await until(lambda: again.counts["applied"] == 1)
+        assert (again.current.display_name, again.current.tags) == ("a", ("t",))
+
+
+async def test_what_a_full_disk_did_not_take_is_saved_once_there_is_room(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(configuration(server.valkey.url, folder=tmp_path / "state")) as node:
+        monkeypatch.setattr(os, "fsync", _full)
+        await server.send({"customTags": ["t"]})
+        await until(lambda: node.counts["applied"] == 1)
+        await node.save_again()
+        monkeypatch.undo()
+        await node.save_again()
+    assert configuration(server.valkey.url, folder=tmp_path / "state").current.tags == ("t",)
+
+
+def _full(_handle: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 async def test_another_nodes_file_is_put_aside(server: Server, tmp_path: Path) -> None:
