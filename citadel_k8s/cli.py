@@ -167,12 +167,12 @@ def status(
 ) -> None:
     """Show this host's own status, without any server."""
     settings = load(AgentSettings, file=config, fake_gpu=fake_gpu, publish="none")
-    from citadel_k8s.agent.main import collect_again, collect_once  # noqa: PLC0415
+    from citadel_k8s.agent.main import RATE_SECONDS, collect_again, collect_once  # noqa: PLC0415
     from citadel_k8s.local.statusview import as_json, shown  # noqa: PLC0415
 
     with as_json() if output is Output.JSON else shown(live=watch is not None) as show:
         if watch is None:
-            show(asyncio.run(collect_once(settings)))
+            show(asyncio.run(collect_once(settings, rates_over=RATE_SECONDS)))
         else:
             asyncio.run(collect_again(settings, watch, show))
 

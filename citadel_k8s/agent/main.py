@@ -57,6 +57,9 @@ EXIT_SECONDS: Final = 4.5
 """Seconds after the signal at which the process ends whatever still hangs, such as a name lookup
 in a thread. The promise is five."""
 
+RATE_SECONDS: Final = 1.0
+"""Seconds between the two looks of whoever does not wait for the next: rates of less are chance."""
+
 log = get_logger("agent")
 
 
@@ -79,11 +82,14 @@ async def run(settings: AgentSettings) -> None:
     await agent.run(_stop_signal())
 
 
-async def collect_once(settings: AgentSettings) -> StatusMessage:
-    """Read every source once and give the message that an agent would send."""
+async def collect_once(settings: AgentSettings, *, rates_over: float = 0.0) -> StatusMessage:
+    """Read every source and give the message that an agent would send.
+
+    With ``rates_over`` they are read twice, so many seconds apart.
+    """
     clock = SystemClock()
     agent = Agent(settings, collectors_of(settings, clock), None, clock=clock)
-    return await agent.once()
+    return await agent.once(rates_over)
 
 
 async def collect_again(
@@ -164,10 +170,13 @@ class Agent:
         finally:
             await self._close()
 
-    async def once(self) -> StatusMessage:
-        """Read every source once, close everything and give the message."""
+    async def once(self, rates_over: float = 0.0) -> StatusMessage:
+        """Read every source, close everything and give the message; see `collect_once`."""
         try:
             await self._collecting.read()
+            if rates_over:
+                await asyncio.sleep(rates_over)
+                await self._collecting.look()
             return self.board.message()
         finally:
             await self._close()
@@ -176,10 +185,12 @@ class Agent:
         """Read every source again and again and show each message; close everything at the end."""
         try:
             await self._collecting.read()
+            pause = min(every, RATE_SECONDS)
             while True:
-                show(self.board.message())
-                await asyncio.sleep(every)
+                await asyncio.sleep(pause)
                 await self._collecting.look()
+                show(self.board.message())
+                pause = every
         finally:
             await self._close()
 
