@@ -28,6 +28,7 @@ from bench._agent import (
     host_root,
     percentile,
     put_on_gpus,
+    status,
 )
 from bench._rig import CLOCK
 from bench.figures import Bench
@@ -60,6 +61,15 @@ MISBEHAVIOURS = (
     fake_engines.endless_headers,
 )
 """What engines do instead of an answer."""
+
+SOURCES = {
+    "init": "nvml",
+    "proc": "host",
+    "cgroups": "containers",
+    "processes": "processes",
+    "pod-resources": "pods",
+}
+"""The source that fails where something hangs."""
 
 PEERS = ("pod-resources", "engines", "redis")
 
@@ -243,6 +253,7 @@ class Seen:
 
     lateness: list[float]
     fresh: int
+    felt: bool
     lag: float
     goodbye: float
     exit: float
@@ -262,15 +273,38 @@ async def watch(stack: Stack, here: Place, running: Running, seconds: float) -> 
             lags.append(json.loads(await get(running.port, "/health/live"))["loopLagSeconds"])
         until = CLOCK.now()
         fresh = await fresh_gpus(running.port)
+        felt = {what: await _is_felt(running.port, what) for what in here.what}
         stopping = CLOCK.now()
         await running.charge.stop(timeout=10)
         took = CLOCK.now() - stopping
         entries = await heard(stream, running.node_id)
     finally:
         await stream.close()
+    if not all(felt.values()):
+        print(f"{here.name}: not felt: {felt}", file=sys.stderr)
     last = json.loads(entries[-1].payload) if entries else {}
     said = entries[-1].id.ms / 1000 - stopping if last.get("goodbye") else float("nan")
-    return Seen(grid.lateness(entries, began, until), fresh, max(lags), said, took)
+    late = grid.lateness(entries, began, until)
+    return Seen(late, fresh, all(felt.values()), max(lags), said, took)
+
+
+async def _is_felt(port: int, what: str) -> bool:
+    """Say whether the agent tells of something that hangs."""
+    told = await status(port)
+    match what:
+        case "nvml" | "lost":
+            return bool(told["gpu"][3].get("health") != "ok")
+        case "statvfs":
+            return "diskTotalGb" not in told["system"]
+        case "engines":
+            healths = [one.get("health") for one in told["services"]]
+            return bool(healths) and "ok" not in healths
+        case "redis":
+            return json.loads(await get(port, "/health"))["heartbeat"]["consecutiveFailures"] > 0
+        case _:
+            source = SOURCES[what]
+            line = f'citadel_collector_state{{collector="{source}",state="failed"}} 1.0'
+            return line in await get(port, "/metrics")
 
 
 async def hangs(bench: Bench, stack: Stack, folder: Path) -> None:
@@ -304,6 +338,8 @@ def record(bench: Bench, seen: dict[str, Seen]) -> None:
         bench.at_most(f"exit after SIGTERM, {what}", one.exit, "s", target=5)
         if {"nvml", "lost"} & set(SCENES[name]):
             bench.at_least(f"GPUs fresh, {what}", one.fresh, "", target=GPUS - 1)
+    felt = sum(one.felt for one in seen.values()) / len(seen)
+    bench.at_least("agents that tell what hangs", felt, "", target=1)
     if {"nothing", "misbehaving engines"} <= set(seen):
         calm, bad = seen["nothing"].lateness, seen["misbehaving engines"].lateness
         added = statistics.median(bad) - statistics.median(calm)

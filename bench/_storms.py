@@ -72,6 +72,7 @@ async def storm(bench: Bench, folder: Path) -> None:
     nvml.state.init = HANG
     source = collector(nvml, clock, PATIENCE)
     await _hang(source, clock, hangs // 10)
+    await source.supervisor.recycle()
     before, sizes, counts = await settled(os.getpid()), list[float](), list[float]()
     while source.supervisor.started < hangs:
         await _hang(source, clock, source.supervisor.started + max(3, hangs // 20))
