@@ -156,7 +156,7 @@ class FakeEngines:
         node, job = self._node, self._node.vllm
         load = node.wave(job).at(now)
         models = _LARGE if node.large else _SMALL
-        served = (models[node.pick % len(models)],)
+        served = (models[node.draw("served", len(models))],)
         running = round(load * (48 if node.large else 16))
         return Engine(
             name="vllm",
@@ -184,7 +184,7 @@ class FakeEngines:
         )
 
     def _ollama(self, job: Job, now: float) -> Engine:
-        pulled = _PULLED[self._node.pick % len(_PULLED)]
+        pulled = _PULLED[self._node.draw("pulled", len(_PULLED))]
         return Engine(
             name="ollama",
             type="llm",

@@ -109,7 +109,6 @@ class FakeNode:
         self.kind: GpuKind
         self.kind, self.count = parse_fake_gpu(spec)
         self.name = name
-        self.pick = number(name)
         self.uuids = tuple(f"GPU-{uuid(f'{name}/{index}')}" for index in range(self.count))
         self.jobs = tuple(self._jobs())
         self._by_gpu = {index: job for job in self.jobs for index in job.gpus}
@@ -130,6 +129,10 @@ class FakeNode:
         """Whether its vLLM has memory for a large model."""
         return self.kind.memory_mib * len(self.vllm.gpus) >= LARGE_MIB
 
+    def draw(self, what: str, count: int) -> int:
+        """Give one of so many numbers from zero on, by the node's name and each for itself."""
+        return number(f"{self.name}/{what}") % count
+
     def job(self, index: int) -> Job | None:
         """Give what a GPU was given to, or what runs on it outside any pod."""
         return self._by_gpu.get(index)
@@ -145,7 +148,7 @@ class FakeNode:
         return job.name != "ollama" or self.wave(job).at(now) >= OLLAMA_FROM
 
     def _jobs(self) -> list[Job]:
-        with_ollama = self.pick % 3 != 0
+        with_ollama = self.draw("ollama", 3) != 0
         free = list(range(self.count))
         # The last GPU of a node with several; one alone is vLLM's, and Ollama computes on CPUs.
         local = (free.pop(),) if with_ollama and len(free) > 1 else ()
@@ -171,7 +174,7 @@ class FakeNode:
         namespace, _, pod = place.partition("/") if place else (None, "", None)
         return Job(
             name=name,
-            pid=2000 + self.pick % _SPREAD + _ORDER.index(name) * _APART,
+            pid=2000 + self.draw("pid", _SPREAD) + _ORDER.index(name) * _APART,
             gpus=gpus,
             namespace=namespace,
             pod=pod,
