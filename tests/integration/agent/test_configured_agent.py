@@ -15,19 +15,25 @@ async def test_an_agent_does_what_it_is_told_and_says_so_also_after_a_restart(
     agent = await start_agent(**settings)
     await stream.until(lambda messages: len(messages) >= 1)
     await server.send(
-        {"deviceName": "far", "customTags": ["team:a"], "services": ["vllm"], "sshEnabled": True},
+        {
+            "deviceName": "far", "customTags": ["team:a"], "services": ["vllm"],
+            "sshEnabled": True, "agent": {"intervalSeconds": 7},
+        },
         revision="r1",
-    )
+    )  # fmt: skip
     await stream.until(lambda messages: told(messages[-1]) is not None)
     message = (await stream.messages())[-1]
     config = message.status.config
     assert (config.revision, config.unsupported, config.error) == ("r1", ["sshEnabled"], None)
+    assert message.interval_seconds == 7
     await server.send({"services": 7})
     await stream.until(lambda messages: told(messages[-1]).error is not None)
     assert await agent.stop() < 5
     await start_agent(**settings)
     count = len(await stream.messages())
     await stream.until(lambda messages: len(messages) > count)
+    first = (await stream.messages())[count]
+    assert (first.seq, first.interval_seconds) == (1, 7)
     again = (await stream.messages())[-1].status.config
     assert (again.revision, again.applied_at) == ("r1", config.applied_at)
     marker = tmp_path / "state" / MARKER_FILE
