@@ -178,13 +178,15 @@ def configuration_of(
     queue: ConfigQueue | None = None
     channel: Channel | None = None
     node_id = state.node_id
-    if settings.configuration == "on":
-        if isinstance(publisher, ApiPublisher):
-            queue = ProxyConfigQueue(publisher.client, node_id)
-        elif settings.publish == "redis" and settings.redis_url is not None:
-            login = _login(settings)
-            queue = RedisConfigQueue(settings.redis_url, node_id, **login)
-            channel = RedisChannel(settings.redis_url, config_channel(node_id), **login)
+    if settings.configuration == "off":
+        # What was told before does not hold either.
+        state = State(None, node_id)
+    elif isinstance(publisher, ApiPublisher):
+        queue = ProxyConfigQueue(publisher.client, node_id)
+    elif settings.publish == "redis" and settings.redis_url is not None:
+        login = _login(settings)
+        queue = RedisConfigQueue(settings.redis_url, node_id, **login)
+        channel = RedisChannel(settings.redis_url, config_channel(node_id), **login)
     return Configuration(settings, node_id, queue=queue, channel=channel, state=state, clock=clock)
 
 

@@ -9,6 +9,8 @@ import pytest
 from citadel_k8s.agent.__main__ import settings_from
 from citadel_k8s.agent.identity import speaker_of
 from citadel_k8s.agent.main import Agent, collect_once, collectors_of, publisher_of
+from citadel_k8s.agent.state import CONFIG_FILE, State
+from citadel_k8s.agent.wiring import configuration_of
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.collectors.remote import argv_of
 from citadel_k8s.config import AgentSettings
@@ -151,3 +153,20 @@ async def test_a_file_where_the_agent_was_started_is_not_taken_for_a_module(tmp_
     assert process.returncode == 2
     assert b"cannot listen" in errors
     assert "-P" in argv_of(("host",), Path("/"))
+
+
+@pytest.mark.parametrize(("wanted", "name"), [("on", "far"), ("off", "near")])
+def test_without_configuration_from_afar_what_was_told_before_does_not_hold(
+    tmp_path: Path, wanted: str, name: str
+):
+    settings = AgentSettings.model_validate(
+        {"display_name": "near", "configuration": wanted, "publish": "none"}
+    )
+    told = {
+        "version": 1, "nodeId": "n1", "values": {"deviceName": "far"}, "unsupported": [],
+        "appliedAt": "2026-11-23T08:00:00Z", "revision": None, "lastId": None,
+    }  # fmt: skip
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(told))
+    configuration = configuration_of(settings, None, State(tmp_path, "n1"), ManualClock())
+    assert configuration.current.display_name == name
+    assert (configuration.info is None) == (wanted == "off")
