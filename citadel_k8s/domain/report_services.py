@@ -33,7 +33,7 @@ def container_infos(snapshot: Snapshot) -> list[ContainerInfo] | None:
 
 
 def _service(engine: Engine, snapshot: Snapshot) -> ServiceInfo:
-    idle = units.figure(engine.idle_seconds)
+    idle = units.count(units.figure(engine.idle_seconds))
     return ServiceInfo(
         name=units.name(engine.name) or "unknown",
         type=clip(engine.type),
@@ -42,7 +42,7 @@ def _service(engine: Engine, snapshot: Snapshot) -> ServiceInfo:
         health=clip(engine.health),
         models=models(engine.models),
         idle=None if idle is None else idle >= IDLE_SECONDS,
-        idle_seconds=units.count(idle),
+        idle_seconds=idle,
         footprint=_footprint(engine, snapshot),
         engine=units.name(engine.engine),
         reason=units.name(engine.reason),
