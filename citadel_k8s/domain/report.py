@@ -131,7 +131,7 @@ def node_status(
         capabilities=capabilities_of(snapshot, speaker.tags),
         vnc_port=0,
         collectors=[*_collectors(speaker, snapshot, now), *notices],
-        containers=container_infos(snapshot),
+        containers=container_infos(snapshot, now),
         config=config,
         truncated=sorted(snapshot.cut) or None,
     )

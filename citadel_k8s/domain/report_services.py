@@ -24,9 +24,9 @@ def service_infos(snapshot: Snapshot) -> list[ServiceInfo] | None:
     return [_service(engine, snapshot) for engine in snapshot.services]
 
 
-def container_infos(snapshot: Snapshot) -> list[ContainerInfo] | None:
+def container_infos(snapshot: Snapshot, now: float) -> list[ContainerInfo] | None:
     """Give all containers of this node's pods; None where nobody looked."""
-    containers = snapshot.containers.good
+    containers = snapshot.known_containers(now)
     if containers is None:
         return None
     return [_container(one, snapshot) for one in containers]

@@ -181,6 +181,22 @@ class Snapshot:
         services = engines_on_gpus(self.engines.good, gpus, processes, attribution)
         return replace(self, services=services)
 
+    def known_containers(self, now: float) -> tuple[ContainerUsage, ...] | None:
+        """Give the containers without the pods' sandboxes; None where nobody looked.
+
+        What has no name in a pod whose containers have names is the sandbox, or is named by the
+        next reading of the pods; without a recent one nobody can tell.
+        """
+        containers, limit = self.containers.good, KNOWN_INTERVALS * self.interval
+        if containers is None or self.pods.fresh(now, limit) is None:
+            return containers
+        return tuple(one for one in containers if not self._is_sandbox(one))
+
+    def _is_sandbox(self, one: ContainerUsage) -> bool:
+        pod = self.names.pod(one.pod_uid)
+        named = pod is not None and bool(pod.containers)
+        return named and self.names.container(one.container_id) is None
+
     @property
     def gpus_known(self) -> bool:
         """Whether it is known which GPUs there are, none included."""

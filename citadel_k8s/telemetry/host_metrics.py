@@ -72,7 +72,8 @@ def container_metrics(now: Exposed) -> Iterator[Family]:
     if not now.fresh(now.snapshot.containers):
         return
     labels = ("namespace", "pod", "container")
-    told = [(_place(now, one), one) for one in now.snapshot.containers.good or ()]
+    containers = now.snapshot.known_containers(now.moment.monotonic) or ()
+    told = [(_place(now, one), one) for one in containers]
     for name, text, attribute in _CONTAINER:
         samples = [(key, getattr(one, attribute)) for key, one in told]
         yield from family(f"citadel_container_{name}", text, samples, labels)

@@ -10,6 +10,7 @@ from citadel_k8s.domain.known import Known
 from citadel_k8s.domain.snapshot import Change, Snapshot, fingerprint, gpus_now
 from citadel_k8s.models.readings import (
     Absent,
+    ContainerUsage,
     Failed,
     Gpu,
     GpuEvent,
@@ -21,7 +22,7 @@ from citadel_k8s.models.readings import (
     Processes,
     Reading,
 )
-from tests.unit.domain.richnode import GPUS, PODS, PROCESSES, gpu, rich
+from tests.unit.domain.richnode import CONTAINERS, GPUS, PODS, PROCESSES, gpu, rich
 
 INDEXES = st.integers(0, 3)
 GPU = st.builds(
@@ -275,3 +276,15 @@ def test_a_pod_that_began_after_the_grants_were_read_is_not_accused_before_the_n
     snapshot = snapshot.learn_pods(Reading(Pods((), ())), at=30.0, duration=0.0)
     snapshot = snapshot.learn_gpus(Reading(Gpus("575", (gpu(0),))), at=39.0, duration=0.0)
     assert [holder.how for holder in snapshot.holders[0]] == ["unallocated"]
+
+
+def test_a_sandbox_is_no_container_where_the_names_of_its_pods_containers_are_known():
+    pause = ContainerUsage("uid-vllm", "c-pause")
+    snapshot = rich().learn_containers(Reading((*CONTAINERS, pause)), at=1000, duration=0)
+    assert snapshot.known_containers(1090) == CONTAINERS
+    # A name may be missing for another reason when the names are old.
+    assert snapshot.known_containers(1091) == (*CONTAINERS, pause)
+    unnamed = Pods((replace(PODS.pods[0], containers=()),))
+    nameless = snapshot.learn_pods(Reading(unnamed), at=1000, duration=0)
+    assert nameless.known_containers(1000) == (*CONTAINERS, pause)
+    assert Snapshot().known_containers(0) is None
