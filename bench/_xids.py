@@ -157,7 +157,7 @@ async def _over(stream: RedisStatusStream, running: Running, nvml: FakeNvml, gpu
     grid = Grid(running.node_id, CLEARING_INTERVAL)
     began = CLOCK.now()
     nvml.xid(gpu, HARDWARE)
-    await asyncio.sleep(4 * CLEARING_INTERVAL + 1)
+    await asyncio.sleep(3.6 * CLEARING_INTERVAL)
     found = map(told, await heard(stream, running.node_id))
     marked = [m.at for m in found if m.at >= began and m.gpus[gpu].get("health") != "ok"]
     return len({grid.number(at) for at in marked} - {None}) if marked else 99

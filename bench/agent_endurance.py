@@ -49,9 +49,9 @@ DAY = 24 * 3600 / STEP
 REAL_EVERY = 10
 FILES_EVERY = 100
 SCRAPE_EVERY = 10
-EVENT_EVERY = 10
+EVENT_EVERY = 5
 
-WARM = 400
+WARM = 200
 """Cycles before anything is counted: each error was told of each GPU by then."""
 
 CHURNS = 10_000
@@ -203,7 +203,11 @@ async def endure(bench: Bench, life: Life, cycles: int) -> None:
     files, threads = life.held()
     bench.at_most("files more, all processes", files - held[0], "", target=0)
     bench.at_most("threads more, all processes", threads - held[1], "", target=0)
-    bench.at_most("children started", _started(life), "", target=2)
+    if bench.quick:
+        # A machine that is busy with other things can hold a child up for seconds.
+        bench.inform("children started", _started(life), "")
+    else:
+        bench.at_most("children started", _started(life), "", target=2)
     bench.inform("one cycle", 1000 * took / cycles, "ms")
     bench.inform("one message", life.sent / cycles / 1024, "KiB")
 
@@ -229,9 +233,8 @@ def record_growth(bench: Bench, xs: list[float], lines: dict[str, list[float]]) 
     total = [sum(sizes) for sizes in zip(*lines.values(), strict=True)]
     growth = slope(xs[half:], total[half:]) * DAY
     # In a quick run a single page of the heap is a megabyte a day.
-    judge = bench.inform if bench.quick else None
-    if judge is not None:
-        judge("growth in a day", growth, "MiB")
+    if bench.quick:
+        bench.inform("growth in a day", growth, "MiB")
     else:
         bench.at_most("growth in a day", growth, "MiB", target=1)
     for name, sizes in lines.items():
@@ -243,7 +246,7 @@ def record_growth(bench: Bench, xs: list[float], lines: dict[str, list[float]]) 
 
 async def measure(bench: Bench) -> None:
     """Live on one node."""
-    cycles = 2_600 if bench.quick else 100_000
+    cycles = 2_200 if bench.quick else 100_000
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         nvml = FakeNvml(folder, GPUS)
