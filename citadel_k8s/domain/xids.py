@@ -102,7 +102,7 @@ _OTHERS: Final = (
     (108, "Remote translation error", "info", "driver", "none", True, NOTHING),
     (109, "Context switch timeout", "warning", "driver", "degraded", True, RESET),
     (110, "Security fault", "fatal", "hardware", "failed", False, REPLACE),
-    (119, "GPU system processor timed out", "fatal", "driver", "failed", True, RESET),
+    (119, "GPU system processor timed out", "fatal", "driver", "failed", False, RESET),
     (120, "GPU system processor error", "fatal", "driver", "failed", False, RESET),
     (121, "Corrected error on the link to the CPU", "info", "hardware", "none", True,
      "Reset the GPU at the next service window, so that the link is trained anew."),

@@ -156,10 +156,12 @@ def test_another_version_of_the_driver_has_reset_the_gpus_that_answer():
 
 
 def test_an_error_that_is_over_by_itself_ends_even_while_the_driver_is_silent():
-    told = xid(119, rich(), 1001)
-    assert health(told)[0] == "failed"
-    hung = told.learn_gpus(Failed("Unresponsive", "x"), at=1062, duration=3)
-    assert health(hung) == {0: "unknown", 1: "unknown"}
+    told = xid(109, rich(), 1001)
+    assert health(told)[0] == "degraded"
+    hung = told.learn_gpus(Failed("Unresponsive", "x"), at=1061, duration=3)
+    assert [verdict.reason for verdict in hung.told[0].gpu.verdicts] == ["Xid109"]
+    over = hung.learn_gpus(Failed("Unresponsive", "x"), at=1062, duration=3)
+    assert over.told[0].gpu.verdicts == ()
 
 
 def test_a_gpu_that_fell_off_the_bus_is_failed_though_the_driver_hangs():

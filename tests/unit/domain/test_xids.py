@@ -28,6 +28,7 @@ def test_what_marks_a_gpu_is_no_application_and_what_fails_one_is_fatal(rule):
         assert rule.marks == "none"
     if rule.marks == "failed":
         assert rule.severity == "fatal"
+        assert not rule.clears  # silence is no sign that anything runs again
 
 
 @pytest.mark.parametrize("xid", [13, 31, 43, 45, 68, 69])
