@@ -158,7 +158,7 @@ def test_another_version_of_the_driver_has_reset_the_gpus_that_answer():
 def test_an_error_that_is_over_by_itself_ends_even_while_the_driver_is_silent():
     told = xid(109, rich(), 1001)
     assert health(told)[0] == "degraded"
-    hung = told.learn_gpus(Failed("Unresponsive", "x"), at=1061, duration=3)
+    hung = told.learn_gpus(Failed("Unresponsive", "x"), at=1040, duration=3)
     assert [verdict.reason for verdict in hung.told[0].gpu.verdicts] == ["Xid109"]
     over = hung.learn_gpus(Failed("Unresponsive", "x"), at=1062, duration=3)
     assert over.told[0].gpu.verdicts == ()
