@@ -114,6 +114,8 @@ class Agent:
         Where the heartbeats go; closed at the end. None: nowhere.
     clock : Clock
         The machine's clocks.
+    read_only : bool
+        Leave the state folder as it is: another agent may be using it.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Agent:
         publisher: Publisher | None,
         *,
         clock: Clock,
+        read_only: bool = False,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -131,7 +134,7 @@ class Agent:
         self._publisher = publisher
         self._trouble = RepeatLog(log, "publish_failed", clock=clock)
         speaker = speaker_of(settings, gpu_source=collectors.gpus.name)
-        self._state = State(settings.state_folder, speaker.node_id)
+        self._state = State(settings.state_folder, speaker.node_id, read_only=read_only)
         self._configuration = configuration_of(settings, publisher, self._state, clock)
         config = self._configuration.current
         self.board = Board(_told_as(speaker, config), self._moment)

@@ -55,10 +55,13 @@ class State:
         Where they are; made if it is not there. None: nothing is kept.
     node_id : str
         Whose they are.
+    read_only : bool
+        Change nothing: they are those of another process, which may be at work.
     """
 
-    def __init__(self, folder: Path | None, node_id: str) -> None:
+    def __init__(self, folder: Path | None, node_id: str, *, read_only: bool = False) -> None:
         self._folder = folder
+        self._read_only = read_only
         self.node_id = node_id
         self._writing: set[str] = set()
         # Of its own: name lookups that hang fill the loop's.
@@ -92,7 +95,7 @@ class State:
 
     def discard(self, name: str, reason: str) -> None:
         """Put a file aside that is of no use; the one put aside before it is gone."""
-        if self._folder is None:
+        if self._folder is None or self._read_only:
             return
         path = self._folder / name
         try:
@@ -141,7 +144,7 @@ class State:
         return fields
 
     async def _write(self, name: str, value: Mapping[str, Any], *, durable: bool) -> bool:
-        if self._folder is None:
+        if self._folder is None or self._read_only:
             return False
         if name in self._writing:
             self._trouble.failed(file=name, error="the write before it still hangs")
