@@ -88,7 +88,7 @@ async def collect_once(settings: AgentSettings, *, rates_over: float = 0.0) -> S
     With ``rates_over`` they are read twice, so many seconds apart.
     """
     clock = SystemClock()
-    agent = Agent(settings, collectors_of(settings, clock), None, clock=clock)
+    agent = Agent(settings, collectors_of(settings, clock), None, clock=clock, read_only=True)
     return await agent.once(rates_over)
 
 
@@ -97,7 +97,7 @@ async def collect_again(
 ) -> None:
     """Read every source again and again, so many seconds apart, and show each message, for ever."""
     clock = SystemClock()
-    agent = Agent(settings, collectors_of(settings, clock), None, clock=clock)
+    agent = Agent(settings, collectors_of(settings, clock), None, clock=clock, read_only=True)
     await agent.again(every, show)
 
 

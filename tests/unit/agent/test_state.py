@@ -166,6 +166,7 @@ async def test_a_disk_that_hangs_holds_a_start_up_for_a_moment_only(
 
     def hang(_path: Path) -> None:
         gate.wait(10)
+        raise FileNotFoundError
 
     monkeypatch.setattr(state_module, "READ_TIMEOUT", 0.05)
     monkeypatch.setattr(state_module, "_read", hang)

@@ -172,12 +172,13 @@ def test_without_configuration_from_afar_what_was_told_before_does_not_hold(
     assert (configuration.info is None) == (wanted == "off")
 
 
-async def test_a_look_at_the_status_leaves_the_state_of_a_running_agent_alone(tmp_path: Path):
-    before = '{"version": 1, "nodeId": "another"}'
-    (tmp_path / CONFIG_FILE).write_text(before)
+def test_a_look_at_the_status_leaves_the_state_of_a_running_agent_alone(tmp_path: Path):
+    file = tmp_path / CONFIG_FILE
+    file.write_text('{"version": 1, "nodeId": "another"}')
+    before = file.stat()
     settings = AgentSettings(
         node_name="n1", fake_gpu="l40sx2", publish="none", state_folder=tmp_path
     )
-    await collect_once(settings)
-    assert [path.name for path in tmp_path.iterdir()] == [CONFIG_FILE]
-    assert (tmp_path / CONFIG_FILE).read_text() == before
+    asyncio.run(collect_once(settings))
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.stat() == before
