@@ -26,8 +26,9 @@ PODS_FOLDER: Final = Path("var/log/pods")
 CONTAINERS_FOLDER: Final = Path("var/log/containers")
 """Where the kubelet links logs by container, below the host's root."""
 
-ENTRIES_MAX: Final = 2_000
-"""Names read of a folder. A node has 250 pods at most by default limits of large clusters."""
+ENTRIES_MAX: Final = 4_000
+"""Names read of a folder. A node has 250 pods at most by default limits of large clusters, and each
+container a link of its own and of the one before it: two of each of eight in a pod."""
 
 LOOK_EVERY: Final = 10.0
 """Seconds between two looks, however often the pods are asked for."""

@@ -44,10 +44,10 @@ def _named(engine: Engine, known: Mapping[int, Process], names: PodNames) -> Eng
     process = known.get(engine.pid) if engine.pid is not None else None
     uid = engine.pod_uid or (process.pod_uid if process else None)
     container = engine.container_id or (process.container_id if process else None)
-    pod = names.pod(uid) if uid else None
+    pod = names.pod(uid) if uid else names.pod_with(container)
     return replace(
         engine,
-        pod_uid=uid,
+        pod_uid=uid or (pod.uid if pod else None),
         container_id=container,
         namespace=engine.namespace or (pod.namespace if pod else None),
         pod=engine.pod or (pod.name if pod else None),

@@ -17,7 +17,7 @@ class Place:
 
 def place_of(names: PodNames, pod_uid: str | None, container_id: str | None) -> Place:
     """Give where something of this pod and container runs."""
-    pod = names.pod(pod_uid) if pod_uid else None
+    pod = names.pod(pod_uid) if pod_uid else names.pod_with(container_id)
     if pod is None:
         return Place()
     container = names.container(container_id)

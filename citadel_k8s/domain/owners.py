@@ -41,14 +41,20 @@ class PodNames:
         self._pods: dict[str, Pod] = {}
         self._uids: dict[tuple[str, str], list[str]] = {}
         self._containers: dict[str, str] = {}
+        self._by_container: dict[str, Pod] = {}
         for pod in pods:
             self._pods[_plain(pod.uid)] = pod
             self._uids.setdefault((pod.namespace, pod.name), []).append(pod.uid)
             self._containers.update(pod.containers)
+            self._by_container.update(dict.fromkeys(dict(pod.containers), pod))
 
     def pod(self, uid: str) -> Pod | None:
         """Give the pod of a UID, in either of the forms that cgroups know."""
         return self._pods.get(_plain(uid))
+
+    def pod_with(self, container: str | None) -> Pod | None:
+        """Give the pod that a container is known to be of."""
+        return self._by_container.get(_number(container))
 
     def uids(self, namespace: str, name: str) -> list[str]:
         """Give the UIDs of the pods of this name."""
@@ -56,28 +62,30 @@ class PodNames:
 
     def container(self, number: str | None) -> str | None:
         """Give the name of a container."""
-        return self._containers.get((number or "").rpartition("//")[2])
+        return self._containers.get(_number(number))
 
 
 def owner_of(pid: int, process: Process | None, names: PodNames) -> Owner:
     """Give whose a process is; ``process`` is None where nobody looked, or it is gone."""
     if process is None:
         return Owner(pid, "unknown")
+    # A kubelet without cgroups of pods (``--cgroups-per-qos=false``) leaves a container's id alone.
+    pod = names.pod(process.pod_uid) if process.pod_uid else names.pod_with(process.container_id)
+    uid = process.pod_uid or (pod.uid if pod else None)
     if _is_mps(process):
         where = "mps"
-    elif not process.known:
-        where = "unknown"
+    elif uid is not None:
+        where = "pod"
     else:
-        where = "host" if process.pod_uid is None else "pod"
-    pod = names.pod(process.pod_uid) if process.pod_uid else None
+        where = "host" if process.known else "unknown"
     return Owner(
         pid=pid,
         where=where,
         started=process.started,
         namespace=pod.namespace if pod else None,
         pod=pod.name if pod else None,
-        container=names.container(process.container_id) if process.pod_uid else None,
-        pod_uid=process.pod_uid,
+        container=names.container(process.container_id) if uid else None,
+        pod_uid=uid,
         container_id=process.container_id,
     )
 
@@ -93,6 +101,10 @@ def owners_of(
 def _is_mps(process: Process) -> bool:
     program = (process.command or "").split(" ", 1)[0].rpartition("/")[2]
     return (process.name or "").startswith(MPS_PROGRAM) or program.startswith(MPS_PROGRAM)
+
+
+def _number(container: str | None) -> str:
+    return (container or "").rpartition("//")[2]
 
 
 def _plain(uid: str) -> str:

@@ -176,6 +176,25 @@ UNSURE = [
         },
     ),
     case(
+        "a kubelet that makes no cgroups of pods: the container's id tells whose it is",
+        [gpu(on(10), on(11))],
+        names=A,
+        allocations=(given("a", G0),),
+        processes=(
+            Process(10, 1, container_id="a-main"),
+            Process(11, 1, container_id="docker-only"),
+        ),
+        expected={0: (held("a", "exclusive", G0, 10), held(None, "host", G0, 11))},
+    ),
+    case(
+        "a container of which only the id is in sight",
+        [gpu(on(10))],
+        names=A,
+        allocations=(given("a", G0),),
+        processes=(Process(10, 1, container_id="a-main", known=False),),
+        expected={0: (held("a", "exclusive", G0, 10),)},
+    ),
+    case(
         "a kubelet that does not answer: use by pods is told, by what right is not",
         [gpu(on(10), on(11))],
         names=A,

@@ -47,6 +47,16 @@ def test_the_container_of_the_engines_process_counts_where_the_engine_names_none
     assert (found.pod_uid, found.container_id) == ("u1", "c1")
 
 
+def test_a_containers_id_names_the_pod_where_the_kubelet_makes_no_cgroups_of_pods() -> None:
+    found = placed(ENGINE, [gpu(0, 100)], Process(100, 1, container_id="c1"))
+    assert (found.pod_uid, found.namespace, found.pod, found.container) == (
+        "u1",
+        "ns",
+        "serve-0",
+        "vllm",
+    )
+
+
 def test_an_engine_that_is_on_no_gpu() -> None:
     stranger = Process(300, 1, container_id="c9")
     assert placed(ENGINE, [gpu(0, 300)], Process(100, 1), stranger).gpus == ()
