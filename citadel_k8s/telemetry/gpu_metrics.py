@@ -184,6 +184,8 @@ def _xids(gpus: Sequence[Gpu]) -> Iterator[Family]:
                       [(k, x.count) for k, x in counts], labels, kind="counter")  # fmt: skip
     yield from family("citadel_gpu_xid_last_timestamp_seconds", "Date of the last such error.",
                       [(k, x.last_at) for k, x in counts], labels)  # fmt: skip
+    last = [(key(g), max(g.xids, key=lambda x: x.last_at).xid) for g in gpus if g.xids]
+    yield from family("citadel_gpu_last_xid", "Number of the last such error.", last, KEY)
 
 
 def _slices(gpus: Sequence[Gpu]) -> Iterator[Family]:

@@ -90,6 +90,9 @@ def test_errors_of_the_driver_are_counted_by_number():
     key = labelled(gpu="0", uuid="GPU-0", xid="13")
     assert series["citadel_gpu_xid_errors_total"] == {key: 2}
     assert series["citadel_gpu_xid_last_timestamp_seconds"] == {key: 6000}
+    later = twice.learn_event(GpuEvent("xid", 0, "GPU-0", 31), at=1000, date=6001.0)
+    assert scrape(twice)["citadel_gpu_last_xid"] == {ZERO: 13}
+    assert scrape(later)["citadel_gpu_last_xid"] == {ZERO: 31}
     verdict = labelled(
         gpu="0", uuid="GPU-0", reason="Xid13", severity="warning", cause="application"
     )
@@ -179,6 +182,7 @@ def test_a_source_that_hangs_loses_its_series_after_two_intervals_and_is_down():
     assert {name for name in late if name.startswith("citadel_gpu_")} == {
         "citadel_gpu_xid_errors_total",
         "citadel_gpu_xid_last_timestamp_seconds",
+        "citadel_gpu_last_xid",
         "citadel_gpu_events_lost_total",
     }
     for series in (early, late):
