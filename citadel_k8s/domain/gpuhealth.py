@@ -18,8 +18,8 @@ HOLD_SECONDS: Final = 90.0
 other second would else send a fault and a recovery with each reading."""
 
 CONFIRM_SECONDS: Final = 5.0
-"""Seconds after which a second sample confirms what one sample showed: a sensor may err once, and
-a link changes its speed while the load is measured."""
+"""Seconds after which a second sample confirms what one sample showed: a sensor may err once,
+clocks are lowered for a moment, and a link changes its speed while the load is measured."""
 
 LINK_SECONDS: Final = 70.0
 """Seconds for which a link has to be narrow at full speed, or short of NVLinks after the GPU was
@@ -47,12 +47,8 @@ HOT_MEMORY_CELSIUS: Final = 110
 GDDR6X works at 100 for years."""
 
 
-_PATIENCE: Final = {
-    "TemperatureHigh": CONFIRM_SECONDS,
-    "MemoryTemperatureHigh": CONFIRM_SECONDS,
-    "PcieGeneration": CONFIRM_SECONDS,
-    "PcieWidth": LINK_SECONDS,
-}
+_PATIENCE: Final = {"PcieWidth": LINK_SECONDS, "SwThermalSlowdown": 0.0}
+"""Seconds after which a symptom that is still there is told, if not `CONFIRM_SECONDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +56,9 @@ class GpuHistory:
     """What was noticed of one GPU over time; moments are of the clock of durations.
 
     ``rises``: the last two moments at which its uncorrected errors rose. ``replays`` were counted
-    at ``replays_at``. ``links_up``: most links that were up at once. ``symptoms``: what single
-    samples showed, and when last. ``suspects``: what more than one sample has to show, and when
-    first and last. ``sliced_at``: when it was last sliced.
+    at ``replays_at``. ``links_up``: most links that were up at once. ``symptoms``: what samples
+    showed for certain, and when last. ``suspects``: what they showed, and when first and last.
+    ``sliced_at``: when it was last sliced.
     """
 
     uncorrected: int | None = None
@@ -86,8 +82,12 @@ def watch(history: GpuHistory, gpu: Gpu, at: float) -> GpuHistory:
             rises = ()  # counted anew since a reset
     replays, replays_at, many = _replays(history, gpu, at)
     suspects = _suspects(history, gpu, at)
-    sure = [n for n, first, last in suspects if last == at and at - first >= _PATIENCE[n]]
-    seen = [*_symptoms(gpu), *sure, *(["PcieReplays"] if many else [])]
+    sure = [
+        name
+        for name, first, last in suspects
+        if last == at and at - first >= _PATIENCE.get(name, CONFIRM_SECONDS)
+    ]
+    seen = [*sure, *(["PcieReplays"] if many else [])]
     kept = {name: when for name, when in history.symptoms if at - when <= HOLD_SECONDS}
     return GpuHistory(
         uncorrected=history.uncorrected if uncorrected is None else uncorrected,
@@ -202,9 +202,6 @@ def _symptoms(gpu: Gpu) -> Iterator[str]:
         yield "HwSlowdown"
     if "sw-thermal-slowdown" in reasons:
         yield "SwThermalSlowdown"
-
-
-def _suspicions(gpu: Gpu) -> Iterator[str]:
     if (gpu.temperature_celsius or 0) >= HOT_CELSIUS:
         yield "TemperatureHigh"
     if (gpu.memory_temperature_celsius or 0) >= HOT_MEMORY_CELSIUS:
@@ -218,7 +215,7 @@ def _suspicions(gpu: Gpu) -> Iterator[str]:
 
 
 def _suspects(history: GpuHistory, gpu: Gpu, at: float) -> tuple[tuple[str, float, float], ...]:
-    now = set(_suspicions(gpu))
+    now = set(_symptoms(gpu))
     kept = {
         name: (first, last)
         for name, first, last in history.suspects

@@ -158,6 +158,8 @@ def test_a_symptom_is_held_for_a_while_and_then_over():
     "change",
     [
         {"temperature_celsius": 199},
+        {"throttle_reasons": ("hw-slowdown",)},
+        {"throttle_reasons": ("hw-slowdown", "hw-thermal-slowdown")},
         {"memory_temperature_celsius": 199},
         {"pcie": Pcie(1, 5, 16, 16)},
         {"pcie": Pcie(5, 5, 1, 16)},
