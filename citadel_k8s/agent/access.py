@@ -11,12 +11,16 @@ from typing import Final
 
 from aiohttp import web
 
+from citadel_k8s.aio.patience import Patience
 from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.telemetry.log import get_logger
 
 TOKEN_MAX: Final = 16 * 1024
 """Bytes read of a token's file: a projected service account token has about one KiB."""
+
+TOKEN_SECONDS: Final = 2.0
+"""Seconds that a request waits for the token's file: a disk that hangs must not hold up more."""
 
 RELOAD_INTERVAL: Final = 60.0
 """Seconds between two looks at the certificate's files: they are renewed weeks ahead."""
@@ -50,22 +54,23 @@ class Access:
         key_file: Path | None = None,
         client_ca_file: Path | None = None,
     ) -> None:
-        self._token_file = token_file
+        self._token: Patience[bytes] | None = None
         self._by_certificate = client_ca_file is not None
         self._pair = _pair(cert_file, key_file)
         if self._by_certificate and self._pair is None:
             raise ConfigError("httpClientCaFile needs httpCertFile and httpKeyFile beside it")
         if token_file is not None:
             _token(token_file)
+            self._token = Patience(lambda: _token(token_file), TOKEN_SECONDS)
         self.tls = None if self._pair is None else _context(*self._pair, client_ca_file)
         self._loaded = self._dates()
 
     @property
     def open(self) -> bool:
         """Whether everybody may ask."""
-        return self._token_file is None and not self._by_certificate
+        return self._token is None and not self._by_certificate
 
-    def allows(self, request: web.Request) -> bool:
+    async def allows(self, request: web.Request) -> bool:
         """Say whether this request bears the token or comes with a certificate."""
         if self.open:
             return True
@@ -73,7 +78,7 @@ class Access:
         transport = request.transport if self._by_certificate else None
         if transport is not None and transport.get_extra_info("peercert"):
             return True
-        return self._token_file is not None and self._bears_token(request, self._token_file)
+        return self._token is not None and await self._bears(request, self._token)
 
     async def keep_fresh(self) -> None:
         """Load the certificate again when its files have changed, for ever."""
@@ -97,11 +102,13 @@ class Access:
         self._loaded = dates
         log.info("certificate_loaded", file=str(self._pair[0]))
 
-    def _bears_token(self, request: web.Request, file: Path) -> bool:
+    async def _bears(self, request: web.Request, file: Patience[bytes]) -> bool:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if not given:
+            return False
         try:
-            token = _token(file)
-        except ConfigError:
+            token = await file.read()
+        except (ConfigError, TimeoutError, RuntimeError):
             return False  # a token that cannot be read lets nobody in
         # A header may hold bytes that are no text.
         word = given.strip().encode(errors="surrogateescape")

@@ -122,7 +122,7 @@ class StatusServer:
     async def _protected(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if request.path in OPEN_PATHS or self._access.allows(request):
+        if request.path in OPEN_PATHS or await self._access.allows(request):
             return await handler(request)
         answer = _json({"error": "a bearer token or a client certificate is needed"}, status=401)
         answer.headers["WWW-Authenticate"] = 'Bearer realm="citadel-k8s"'
@@ -189,7 +189,7 @@ class StatusServer:
 
     async def _health(self, request: web.Request) -> web.Response:
         speaker = self._board.speaker
-        if not self._access.allows(request):
+        if not await self._access.allows(request):
             return _json({"status": "ok", "version": speaker.version})
         return _json(
             {

@@ -3,29 +3,38 @@
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from citadel_k8s.errors import ConfigError
 
 Token: TypeAlias = Callable[[], str]
-"""Gives the token of now, or raises ConfigError. It must neither wait nor log what it gives."""
+"""Gives the token of now, or raises ConfigError. It must neither log what it gives nor
+wait, but for a `FileToken`."""
 
 TOKEN_MAX: Final = 16 * 1024
 """Largest token, in bytes: servers refuse headers over 8 or 16 KiB, and a service account's token
 has 1 to 2."""
 
 
-def token_file(path: Path) -> Token:
+@dataclass(frozen=True, slots=True)
+class FileToken:
+    """The token in a file; on a disk that hangs, reading it hangs too."""
+
+    path: Path
+
+    def __call__(self) -> str:
+        """Give the token of now, or raise ConfigError."""
+        return _checked(_content(self.path), f"token file {self.path}")
+
+
+def token_file(path: Path) -> FileToken:
     """Read the token from a file, anew each time: the kubelet renews projected tokens.
 
     Who may read the file is not looked at: those of a pod are readable by all in it.
     """
-
-    def read() -> str:
-        return _checked(_content(path), f"token file {path}")
-
-    return read
+    return FileToken(path)
 
 
 def token_value(secret: str) -> Token:

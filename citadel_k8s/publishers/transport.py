@@ -14,6 +14,7 @@ from typing import Any, Final
 import aiohttp
 
 from citadel_k8s.aio.clock import Clock, SystemClock
+from citadel_k8s.aio.patience import Patience
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.proxy import (
     TEXT_MAX,
@@ -25,10 +26,13 @@ from citadel_k8s.domain.proxy import (
 )
 from citadel_k8s.errors import ConfigError, PublishError
 from citadel_k8s.publishers.session import NotUpgradedError, open_session, read_body, trusting
-from citadel_k8s.publishers.token import Token
+from citadel_k8s.publishers.token import FileToken, Token
 
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds for a whole request that names no other limit: the proxy answers within 5."""
+
+TOKEN_SECONDS: Final = 1.0
+"""Seconds that a request waits for the token's file; half of what a last word may take."""
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds for a WebSocket's upgrade. Source: the wire contract."""
@@ -89,6 +93,7 @@ class Transport:
         # True is the library's own context, which it makes once for all.
         self._trust: ssl.SSLContext | bool = True if ca_file is None else trusting(ca_file)
         self._token = token
+        self._file = Patience(token, TOKEN_SECONDS) if isinstance(token, FileToken) else None
         self._clock = clock or SystemClock()
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -122,7 +127,7 @@ class Transport:
             With method, path, status and what the proxy said; never with the token.
         """
         asked = f"{method} {path}"
-        token = self._permit(asked, early=early)
+        token = await self._permit(asked, early=early)
         why = f"no answer within {timeout:g} s"
         try:
             async with (
@@ -150,7 +155,7 @@ class Transport:
     async def upgrade(self, path: str) -> aiohttp.ClientWebSocketResponse:
         """Open a WebSocket that answers no pings by itself, or raise `ProxyError`."""
         asked = f"GET {path}"
-        token = self._permit(asked)
+        token = await self._permit(asked)
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 return await self._open().ws_connect(
@@ -177,7 +182,7 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    def _permit(self, asked: str, *, early: bool = False) -> str:
+    async def _permit(self, asked: str, *, early: bool = False) -> str:
         """Give the token to ask with, or raise `ProxyError` if now is not the time."""
         if self._closed:
             raise ProxyError(f"{asked}: the connection was closed")
@@ -189,9 +194,11 @@ class Transport:
                 retry_after=rest,
             )
         try:
-            return self._token()
-        except ConfigError as error:
+            return self._token() if self._file is None else await self._file.read()
+        except (ConfigError, RuntimeError) as error:
             raise ProxyError(f"{asked}: {error}") from error
+        except TimeoutError as error:
+            raise ProxyError(f"{asked}: the token file: {error}") from error
 
     def _judge(
         self,

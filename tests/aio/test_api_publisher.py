@@ -291,7 +291,7 @@ async def test_a_token_that_is_renewed_is_used_at_once_by_both_ways(
     path = tmp_path / "token"
     path.write_text("first")
     proxy.tokens = {"first"}
-    async with opened(Way(proxy, token_file(path))) as way:
+    async with opened(Way(proxy, token_file(path).__call__)) as way:
         await way.publisher.publish(message(1))
         proxy.tokens = {"second"}
         proxy.drop()
@@ -309,7 +309,7 @@ async def test_a_token_that_is_renewed_is_used_at_once_by_both_ways(
 
 async def test_a_token_that_is_not_there_yet_is_no_reason_to_end(proxy: FakeProxy, tmp_path: Path):
     path = tmp_path / "token"
-    async with opened(Way(proxy, token_file(path))) as way:
+    async with opened(Way(proxy, token_file(path).__call__)) as way:
         way.outbox.put(message(1))
         await asyncio.sleep(60)
         assert "enrol this node" in str(way.outbox.freshness.last_error)

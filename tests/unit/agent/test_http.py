@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from citadel_k8s.agent import http
+from citadel_k8s.agent import access, http
 from citadel_k8s.agent.access import Access
 from citadel_k8s.agent.board import Board
 from citadel_k8s.agent.http import StatusServer
@@ -303,3 +304,21 @@ async def test_what_is_told_beside_the_readings_is_a_new_revision_too(
     notice = CollectorInfo(name="identity", state="failed", reason="DuplicateAgent")
     site.board.notices = lambda: (notice,)
     assert (await get(site, "/status", **again))[0] == 200
+
+
+async def test_a_token_on_a_disk_that_hangs_lets_nobody_in_and_holds_no_probe_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file, gate = tmp_path / "token", threading.Event()
+    file.write_text("s3cret")
+    site = Site(Access(token_file=file))
+    monkeypatch.setattr(access, "_token", lambda _file: gate.wait(10) and b"s3cret")
+    async with served(site), asyncio.TaskGroup() as group:
+        asked = group.create_task(get(site, "/status", Authorization="Bearer s3cret"))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(1):
+            assert (await get(site, "/health/live"))[0] == 200
+        assert not asked.done()
+        assert (await asked)[0] == 401
+        gate.set()
+        assert (await get(site, "/status", Authorization="Bearer s3cret"))[0] == 200

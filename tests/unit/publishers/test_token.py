@@ -1,10 +1,15 @@
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from citadel_k8s.errors import ConfigError
+from citadel_k8s.publishers import token as token_module
+from citadel_k8s.publishers import transport
 from citadel_k8s.publishers.token import TOKEN_MAX, token_file, token_value
+from tests.proxy import PING, TOKEN, running
 
 
 def test_a_file_is_read_anew_each_time_and_stripped(tmp_path: Path):
@@ -64,3 +69,27 @@ def test_a_value_is_checked_at_once():
     for value in ("", "a b", "é"):
         with pytest.raises(ConfigError):
             token_value(value)
+
+
+async def test_a_token_on_a_disk_that_hangs_is_a_failure_in_time_and_is_read_once_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    monkeypatch.setattr(transport, "TOKEN_SECONDS", 0.05)
+    monkeypatch.setattr(token_module, "_content", lambda _path: gate.wait(10) and TOKEN.encode())
+    async with running() as proxy:
+        way = transport.Transport(proxy.base, token_file(path))
+        try:
+            for _ in range(2):
+                with pytest.raises(transport.ProxyError, match="the token file: no answer"):
+                    await way.request("GET", PING)
+        finally:
+            gate.set()
+        await asyncio.sleep(0)
+        monkeypatch.setattr(transport, "TOKEN_SECONDS", 5)
+        patient = transport.Transport(proxy.base, token_file(path))
+        assert await patient.request("GET", PING) == {"pong": True}
+        await way.close()
+        await patient.close()

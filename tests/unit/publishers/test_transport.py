@@ -183,7 +183,7 @@ async def test_the_token_is_asked_for_before_each_request(proxy: FakeProxy, tmp_
     path = tmp_path / "token"
     path.write_text("old")
     proxy.tokens = {"old"}
-    client = ProxyClient(Transport(proxy.base, token_file(path)))
+    client = ProxyClient(Transport(proxy.base, token_file(path).__call__))
     await add(client)
     proxy.tokens = {"new"}
     assert (await refusal(client)).status == 401
