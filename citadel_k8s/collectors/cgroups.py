@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from citadel_k8s.collectors.podtrees import Found
 
 
-CONTAINERS_MAX: Final = 512
-"""Containers in one answer, twice what a kubelet allows for by default with sidecars; the count
-of the others is in ``left_out``."""
+CONTAINERS_MAX: Final = 513
+"""Containers in one answer: one more than a status takes, so that it says that some are missing.
+The count of the others is in ``left_out``."""
 
 LIMIT_LOOKS: Final = 4
 """Looks from one reading of a container's limits to the next: they seldom change, and are a third

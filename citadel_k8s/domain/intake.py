@@ -36,8 +36,8 @@ PODS_MAX: Final = 1024
 PROCESSES_MAX: Final = 4096
 """Processes, and listening ports, that are looked at: 16 GPUs full of them."""
 
-CONTAINERS_MAX: Final = 1024
-"""Containers of a node, at four in each pod of the default limit."""
+CONTAINERS_MAX: Final = 512
+"""Containers of a node, at four in each pod of the default limit: 150 kB of a message."""
 
 T = TypeVar("T")
 

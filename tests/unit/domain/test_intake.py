@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from citadel_k8s.collectors import cgroups
 from citadel_k8s.domain import intake
 from citadel_k8s.domain.snapshot import Snapshot
 from citadel_k8s.models.readings import (
@@ -84,3 +85,9 @@ def test_a_source_that_was_cut_is_named_until_it_is_taken_whole():
     assert cut.cut == {"engines"}
     assert cut.learn_engines(Reading((VLLM,)), at=1010, duration=0).cut == frozenset()
     assert Snapshot().cut == frozenset()
+
+
+def test_a_node_with_too_many_containers_says_so():
+    usage = tuple(ContainerUsage("uid", f"c{n}") for n in range(cgroups.CONTAINERS_MAX))
+    snapshot = Snapshot().learn_containers(Reading(usage), at=0.0, duration=0.0)
+    assert snapshot.cut == {"containers"}
