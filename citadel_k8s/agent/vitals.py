@@ -7,8 +7,8 @@ from typing import Final
 from citadel_k8s.aio.outbox import Freshness
 from citadel_k8s.aio.periodic import Ticker
 
-LAG_INTERVAL: Final = 5.0
-"""Seconds between two looks at the loop's lateness: often enough for a scrape every 15 s."""
+LAG_INTERVAL: Final = 15.0
+"""Seconds between two looks at the loop's lateness: as often as a metric is scraped."""
 
 
 class Vitals:

@@ -76,14 +76,20 @@ def read_fast(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> tuple[dict[str,
         "temperature_celsius": _temperature(calls, handle),
         "power_watts": _over(believe("power", power, 0, POWER_MAX), _MILLI),
     }
-    for key, clock in _CLOCKS:
-        value = ask("nvmlDeviceGetClockInfo", pynvml.nvmlDeviceGetClockInfo, handle, clock)
-        megahertz = believe(key, value, 0, CLOCK_MAX)
-        values[key] = None if megahertz is None else megahertz * _MEGAHERTZ
     values["throttle_reasons"] = _throttle(calls, handle)
     name = "nvmlDeviceGetCurrPcieLinkGeneration"
     values[PCIE_GENERATION] = ask(name, pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle)
     return values | _by_fields(calls, handle), with_reserve
+
+
+def read_clocks(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> dict[str, Any]:
+    """Read the clocks; why they are low, if they are, is read with what moves."""
+    clocks: dict[str, Any] = {}
+    for key, clock in _CLOCKS:
+        value = calls.ask("nvmlDeviceGetClockInfo", pynvml.nvmlDeviceGetClockInfo, handle, clock)
+        megahertz = calls.believe(key, value, 0, CLOCK_MAX)
+        clocks[key] = None if megahertz is None else megahertz * _MEGAHERTZ
+    return clocks
 
 
 def _memory(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> tuple[dict[str, Any], bool]:

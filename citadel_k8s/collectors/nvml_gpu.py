@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from citadel_k8s.collectors.lines import clean
 from citadel_k8s.collectors.nvml_calls import GpuCalls
-from citadel_k8s.collectors.nvml_fast import PCIE_GENERATION, read_fast
+from citadel_k8s.collectors.nvml_fast import PCIE_GENERATION, read_clocks, read_fast
 from citadel_k8s.collectors.nvml_library import pynvml
 from citadel_k8s.collectors.nvml_mig import read_slices
 from citadel_k8s.collectors.nvml_processes import ProcessReader
@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 
     from citadel_k8s.collectors.lines import Announce, Skip
 
-STATIC_EVERY: Final = 360
+STATIC_EVERY: Final = 240
 """Collections between two readings of what does not change while a driver runs: an hour."""
 
-SLOW_EVERY: Final = 6
-"""Collections between two readings of counters and links: a minute. Eighteen NVLinks alone are
-72 calls, and an event has all read at once anyway."""
+LINK_ERRORS_EVERY: Final = 20
+"""Collections between two readings of the links' error counters: five minutes. With eighteen links
+they are 54 calls of a GPU, and an event has all read at once anyway."""
 
-PROCESSES_EVERY: Final = 3
-"""Collections between two readings of slices and processes: half a minute, as often as a status
-leaves."""
+SLOW_EVERY: Final = 4
+"""Collections between two readings of counters and of the links' states: a minute."""
+
+SHARED_EVERY: Final = 2
+"""Collections between two readings of slices, processes and clocks: half a minute, as often as a
+status leaves."""
 
 IDENTITY: Final = ("uuid", "name", "pci_bus_id")
 """What a GPU is known by; it stays true of one that is lost."""
@@ -95,10 +98,11 @@ class GpuReader:
             self._identity = self._read_identity(handle)
             self._maxima = read_maxima(calls, handle)
         values, self._with_reserve = read_fast(calls, handle)
-        if age % PROCESSES_EVERY == 0 and not calls.fault.over:
-            self._shared = self._read_shared(handle, values)
+        if age % SHARED_EVERY == 0 and not calls.fault.over:
+            self._shared = self._read_shared(handle, values) | read_clocks(calls, handle)
         if age % SLOW_EVERY == 0 and not calls.fault.over:
-            self._slow = read_slow(calls, handle, self._maxima)
+            links = self._slow.get("nvlinks") if age % LINK_ERRORS_EVERY else None
+            self._slow = read_slow(calls, handle, self._maxima, links)
         generation = values.pop(PCIE_GENERATION)
         return values | self._shared | self._slow | pcie_now(self._slow.get("pcie"), generation)
 

@@ -76,9 +76,15 @@ def read_maxima(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> dict[str, Any
 
 
 def read_slow(
-    calls: GpuCalls, handle: pynvml.c_nvmlDevice_t, maxima: dict[str, Any]
+    calls: GpuCalls,
+    handle: pynvml.c_nvmlDevice_t,
+    maxima: dict[str, Any],
+    links: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Read limits, errors and links; one call gives most of it."""
+    """Read limits, errors and links; one call gives most of it.
+
+    ``links`` are those of before, if their counters are to be carried: they are four calls in five.
+    """
     fields = calls.fields(handle, _FIELDS)
     name = "nvmlDeviceGetEnforcedPowerLimit"
     limit = calls.ask(name, pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
@@ -91,7 +97,7 @@ def read_slow(
         "ecc": None if enabled is False else _ecc(calls, handle, fields),
         "row_remap": _row_remap(calls, handle, fields),
         "pcie": _pcie(calls, handle, fields) | maxima,
-        "nvlinks": _nvlinks(calls, handle, fields),
+        "nvlinks": _nvlinks(calls, handle, fields, {one["link"]: one for one in links or ()}),
     }
 
 
@@ -171,7 +177,10 @@ def _pcie(
 
 
 def _nvlinks(
-    calls: GpuCalls, handle: pynvml.c_nvmlDevice_t, fields: dict[int, int | float]
+    calls: GpuCalls,
+    handle: pynvml.c_nvmlDevice_t,
+    fields: dict[int, int | float],
+    before: dict[int, dict[str, Any]],
 ) -> list[dict[str, Any]] | None:
     count = _whole(fields.get(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT), _LINKS_MAX)
     links: list[dict[str, Any]] = []
@@ -180,8 +189,12 @@ def _nvlinks(
         if state is None:
             # Links are numbered without gaps: the first that is not there is the end.
             return links or None
-        errors = {key: _link_errors(calls, handle, link, key) if state else None for key in _ERRORS}
-        links.append({"link": link, "up": state == 1, **errors})
+        up, old = state == 1, before.get(link)
+        if old is not None and old["up"] == up:
+            links.append(old)
+            continue
+        errors = {key: _link_errors(calls, handle, link, key) if up else None for key in _ERRORS}
+        links.append({"link": link, "up": up, **errors})
     return links
 
 

@@ -59,7 +59,18 @@ def test_the_first_collection_reads_all_and_later_ones_what_moves(
                 if calls[call]
             )
         )
-    assert tiers == ["fpsi", *["f", "f", "fp", "f", "f", "fps"] * 2]
+    assert tiers == ["fpsi", *["f", "fp", "f", "fps"] * 3]
+
+
+def test_errors_of_links_are_read_with_all_and_then_seldom(reader: NvmlReader, driver: FakeNvml):
+    driver.link(0, 2)
+    counts = []
+    for _ in range(21):
+        reader.gpus()
+        counts.append(
+            sum(n for call, n in calls_of(reader).items() if "NvLinkErrorCounter" in call)
+        )
+    assert [number for number, count in enumerate(counts) if count] == [0, 20]
 
 
 def test_what_is_seldom_read_is_told_in_between(reader: NvmlReader, driver: FakeNvml):
@@ -92,7 +103,7 @@ def test_the_generation_of_the_link_is_as_new_as_the_utilization(
 def test_what_never_changes_is_read_again_after_an_hour(reader: NvmlReader, driver: FakeNvml):
     reader.gpus()
     driver.count_calls("nvmlDeviceGetUUID")
-    reader.measure(359)
+    reader.measure(239)
     assert driver.state.counted_calls == 0
     reader.gpus()
     assert driver.state.counted_calls == 8
@@ -102,7 +113,7 @@ def test_what_a_gpu_lacks_is_tried_again_after_an_hour(reader: NvmlReader, drive
     driver.fail(0, 3, "nvmlDeviceGetPowerUsage")
     assert reader.gpus()[0]["power_watts"] is None
     driver.heal(0)
-    reader.measure(359)
+    reader.measure(239)
     assert reader.gpus()[0]["power_watts"] == 100.0
 
 
