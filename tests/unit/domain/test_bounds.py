@@ -82,7 +82,7 @@ def test_ten_thousand_processes_are_dropped_and_the_rest_is_told():
 
 
 def test_containers_go_next_and_then_most_models():
-    told = message(containers(500, models(10, 30)))
+    told = message(containers(500, models(4, 30)))
     assert told.status.truncated == ["processes", "containers"]
     assert message(containers(2000)).status.truncated == ["containers"]
     told = message(models(4, 900))
