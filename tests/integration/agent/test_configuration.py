@@ -111,6 +111,7 @@ async def test_what_a_full_disk_did_not_take_is_saved_once_there_is_room(
         monkeypatch.setattr(os, "fsync", _full)
         await server.send({"customTags": ["t"]})
         await until(lambda: node.counts["applied"] == 1)
+        await server.all_done()
         await node.save_again()
         monkeypatch.undo()
         await node.save_again()
