@@ -106,7 +106,7 @@ class Life:
             await self.files.containers.collect()
             await self.files.processes.collect()
         if self.cycle % EVENT_EVERY == 0:
-            board.learn_event(node.event(self.cycle // EVENT_EVERY))
+            board.learn_events(node.event(self.cycle // EVENT_EVERY))
         board.learn_pods(reading(node.pods()), 0.01)
         board.learn_processes(reading(node.processes()), 0.01)
         board.learn_containers(reading(node.containers()), 0.01)

@@ -91,10 +91,10 @@ class Board:
         """Take the answer about the containers."""
         self._take(self.snapshot.learn_containers(outcome, at=self._now(), duration=duration))
 
-    def learn_event(self, event: GpuEvent) -> None:
+    def learn_events(self, *events: GpuEvent) -> None:
         """Take what the driver told by itself."""
         moment = self.moment()
-        self._take(self.snapshot.learn_event(event, at=moment.monotonic, date=moment.date))
+        self._take(self.snapshot.learn_events(events, at=moment.monotonic, date=moment.date))
 
     def pods(self) -> tuple[Pod, ...]:
         """Give this node's pods as last known."""

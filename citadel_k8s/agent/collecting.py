@@ -54,6 +54,7 @@ class Collecting:
         self._loops: dict[str, SourceLoop[Any]] = {}
         self._gpus = collectors.gpus.name
         self._look_soon: asyncio.TimerHandle | None = None
+        self._events: list[GpuEvent] = []
         self._add(collectors.host, board.learn_host)
         self._add(collectors.gpus, self._learn_gpus)
         self._add(collectors.engines, board.learn_engines)
@@ -121,8 +122,15 @@ class Collecting:
             self._loops["processes"].want()
 
     def _learn_event(self, event: GpuEvent) -> None:
+        # What came in one piece is taken in one: a storm of errors must not hold the loop up.
+        if not self._events:
+            asyncio.get_running_loop().call_soon(self._learn_events)
+        self._events.append(event)
+
+    def _learn_events(self) -> None:
+        events, self._events = self._events, []
         try:
-            self._board.learn_event(event)
+            self._board.learn_events(*events)
         except Exception:
             # The GPUs are looked at all the same, and the child that told is not to blame.
             log.exception("event_failed")

@@ -143,8 +143,15 @@ class Snapshot:
 
     def learn_event(self, event: GpuEvent, *, at: float, date: float) -> "Snapshot":
         """Give the snapshot after what the driver told by itself at this date."""
-        named = replace(event, uuid=event.uuid or self._uuid_of(event.index))
-        return replace(self, xids=self.xids.learn(named, at=at, date=date)).judged(at)
+        return self.learn_events((event,), at=at, date=date)
+
+    def learn_events(self, events: Sequence[GpuEvent], *, at: float, date: float) -> "Snapshot":
+        """Give the snapshot after several of them, judged once: a storm has thousands."""
+        xids = self.xids
+        for event in events:
+            named = replace(event, uuid=event.uuid or self._uuid_of(event.index))
+            xids = xids.learn(named, at=at, date=date)
+        return replace(self, xids=xids).judged(at)
 
     def judged(self, at: float) -> "Snapshot":
         """Give the snapshot with the verdicts of this moment."""

@@ -70,12 +70,24 @@ def test_what_differs_from_what_was_told_is_called_out_until_it_is_told():
     desk.board.told()
     desk.learn()
     assert desk.changes == []
-    desk.board.learn_event(GpuEvent("xid", 0, "GPU-0", 79))
+    desk.board.learn_events(GpuEvent("xid", 0, "GPU-0", 79))
     desk.board.learn_host(Reading(HOST), 0.1)
     assert desk.changes == [Change.HARD, Change.HARD]
     desk.board.told()
     desk.board.learn_host(Reading(HOST), 0.1)
     assert len(desk.changes) == 2
+
+
+def test_events_that_come_together_are_counted_each_and_told_once():
+    desk = Desk()
+    desk.learn()
+    desk.board.told()
+    desk.board.learn_events(*[GpuEvent("xid", 0, "GPU-0", 79)] * 3)
+    assert desk.changes == [Change.HARD]
+    message = desk.board.message()
+    assert message.status.gpu is not None
+    (xid,) = message.status.gpu[0].xids or []
+    assert xid.count == 3
 
 
 def test_a_service_that_went_is_hard_and_one_that_is_not_well_is_soft():
@@ -93,7 +105,7 @@ def test_an_event_is_dated_by_the_boards_own_clocks():
     desk = Desk()
     desk.learn()
     desk.now = 1007.0
-    desk.board.learn_event(GpuEvent("xid", 0, "GPU-0", 31))
+    desk.board.learn_events(GpuEvent("xid", 0, "GPU-0", 31))
     message = desk.board.message()
     assert message.status.gpu is not None
     (xid,) = message.status.gpu[0].xids or []
