@@ -36,7 +36,7 @@ async def outage(bench: Bench, stack: Stack, folder: Path) -> None:
     record = Record()
     env = nvml.env({**os.environ, "CITADEL__REDIS_URL": stack.redis_url})
     async with agent(folder, env, "outage", INTERVAL) as running:
-        await asyncio.sleep(6 if bench.quick else 120)
+        await asyncio.sleep(6 if bench.quick else 60)
         before = size(running.pid)
         bench.say(f"Redis hangs for {half:g} s")
         await stack.valkey.pause()
