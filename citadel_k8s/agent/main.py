@@ -1,6 +1,7 @@
 """The agent process: wiring, start and end."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -205,6 +206,8 @@ class Agent:
         except OSError as error:
             raise ConfigError(f"cannot listen on {host}:{number}: {error.strerror}") from error
         self.board.speaker = replace(self.board.speaker, status_port=port)
+        # What was loaded stays for good: the collector of garbage need not walk it each time.
+        gc.freeze()
         log.info(
             "agent_started",
             node_id=self.board.speaker.node_id,

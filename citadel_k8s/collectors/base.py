@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from citadel_k8s.collectors.lines import encode
@@ -121,6 +121,30 @@ def gpus_from(value: Mapping[str, Any]) -> Gpus:
     """Give the GPUs of their JSON form."""
     gpus = tuple(_gpu(gpu) for gpu in value["gpus"])
     return Gpus(driver=value["driver"], gpus=gpus, cuda=value.get("cuda"))
+
+
+class GpuDecoder:
+    """Gives the GPUs of their JSON form, with the links that were told before.
+
+    A child reads a GPU's links seldom and tells them once: an answer without the key says that
+    nothing newer is known of them.
+    """
+
+    def __init__(self) -> None:
+        self._links: dict[str | int, tuple[NvLink, ...] | None] = {}
+
+    def __call__(self, value: Mapping[str, Any]) -> Gpus:
+        """Give the GPUs; a GPU of which nothing could be read has no links either."""
+        gpus = gpus_from(value)
+        links: dict[str | int, tuple[NvLink, ...] | None] = {}
+        told: list[Gpu] = []
+        for raw, gpu in zip(value["gpus"], gpus.gpus, strict=True):
+            key = gpu.uuid or gpu.index
+            read = "utilization_ratio" in raw
+            links[key] = gpu.nvlinks if "nvlinks" in raw else self._links.get(key)
+            told.append(replace(gpu, nvlinks=links[key]) if read else gpu)
+        self._links = links
+        return replace(gpus, gpus=tuple(told))
 
 
 def containers_from(value: Mapping[str, Any]) -> tuple[ContainerUsage, ...]:

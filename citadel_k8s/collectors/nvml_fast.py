@@ -79,12 +79,12 @@ def read_fast(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> tuple[dict[str,
     values["throttle_reasons"] = _throttle(calls, handle)
     name = "nvmlDeviceGetCurrPcieLinkGeneration"
     values[PCIE_GENERATION] = ask(name, pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle)
-    return values | _by_fields(calls, handle), with_reserve
+    return values, with_reserve
 
 
 def read_clocks(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> dict[str, Any]:
-    """Read the clocks; why they are low, if they are, is read with what moves."""
-    clocks: dict[str, Any] = {}
+    """Read clocks, energy and the memory's temperature; why clocks are low is read each time."""
+    clocks = _by_fields(calls, handle)
     for key, clock in _CLOCKS:
         value = calls.ask("nvmlDeviceGetClockInfo", pynvml.nvmlDeviceGetClockInfo, handle, clock)
         megahertz = calls.believe(key, value, 0, CLOCK_MAX)

@@ -8,7 +8,7 @@ from citadel_k8s.collectors.nvml_fast import PCIE_GENERATION, read_clocks, read_
 from citadel_k8s.collectors.nvml_library import pynvml
 from citadel_k8s.collectors.nvml_mig import read_slices
 from citadel_k8s.collectors.nvml_processes import ProcessReader
-from citadel_k8s.collectors.nvml_slow import pcie_now, read_maxima, read_slow
+from citadel_k8s.collectors.nvml_slow import pcie_now, read_links, read_maxima, read_slow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 STATIC_EVERY: Final = 240
 """Collections between two readings of what does not change while a driver runs: an hour."""
 
-LINK_ERRORS_EVERY: Final = 20
-"""Collections between two readings of the links' error counters: five minutes. With eighteen links
-they are 54 calls of a GPU, and an event has all read at once anyway."""
+LINKS_EVERY: Final = 20
+"""Collections between two readings of the links to other GPUs: five minutes. Eighteen of them are
+72 calls, a GPU's other calls together are 40, and an event has all read at once anyway."""
 
 SLOW_EVERY: Final = 4
-"""Collections between two readings of counters and of the links' states: a minute."""
+"""Collections between two readings of limits and counters: a minute."""
 
 SHARED_EVERY: Final = 2
-"""Collections between two readings of slices, processes and clocks: half a minute, as often as a
-status leaves."""
+"""Collections between two readings of slices, processes, clocks and energy: half a minute, as often
+as a status leaves."""
 
 IDENTITY: Final = ("uuid", "name", "pci_bus_id")
 """What a GPU is known by; it stays true of one that is lost."""
@@ -101,8 +101,10 @@ class GpuReader:
         if age % SHARED_EVERY == 0 and not calls.fault.over:
             self._shared = self._read_shared(handle, values) | read_clocks(calls, handle)
         if age % SLOW_EVERY == 0 and not calls.fault.over:
-            links = self._slow.get("nvlinks") if age % LINK_ERRORS_EVERY else None
-            self._slow = read_slow(calls, handle, self._maxima, links)
+            self._slow = read_slow(calls, handle, self._maxima)
+        if age % LINKS_EVERY == 0 and not calls.fault.over:
+            # Told once: whoever asked carries them, which spares three quarters of each answer.
+            values["nvlinks"] = read_links(calls, handle)
         generation = values.pop(PCIE_GENERATION)
         return values | self._shared | self._slow | pcie_now(self._slow.get("pcie"), generation)
 

@@ -53,7 +53,6 @@ _FIELDS: Final = (
     *_RETIRED,
     pynvml.NVML_FI_DEV_ECC_CURRENT,
     pynvml.NVML_FI_DEV_PCIE_REPLAY_COUNTER,
-    pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
 )
 
 _ERRORS: Final = {
@@ -76,15 +75,9 @@ def read_maxima(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> dict[str, Any
 
 
 def read_slow(
-    calls: GpuCalls,
-    handle: pynvml.c_nvmlDevice_t,
-    maxima: dict[str, Any],
-    links: list[dict[str, Any]] | None = None,
+    calls: GpuCalls, handle: pynvml.c_nvmlDevice_t, maxima: dict[str, Any]
 ) -> dict[str, Any]:
-    """Read limits, errors and links; one call gives most of it.
-
-    ``links`` are those of before, if their counters are to be carried: they are four calls in five.
-    """
+    """Read limits, errors and the link to the host; one call gives most of it."""
     fields = calls.fields(handle, _FIELDS)
     name = "nvmlDeviceGetEnforcedPowerLimit"
     limit = calls.ask(name, pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
@@ -97,7 +90,6 @@ def read_slow(
         "ecc": None if enabled is False else _ecc(calls, handle, fields),
         "row_remap": _row_remap(calls, handle, fields),
         "pcie": _pcie(calls, handle, fields) | maxima,
-        "nvlinks": _nvlinks(calls, handle, fields, {one["link"]: one for one in links or ()}),
     }
 
 
@@ -176,12 +168,9 @@ def _pcie(
     }
 
 
-def _nvlinks(
-    calls: GpuCalls,
-    handle: pynvml.c_nvmlDevice_t,
-    fields: dict[int, int | float],
-    before: dict[int, dict[str, Any]],
-) -> list[dict[str, Any]] | None:
+def read_links(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> list[dict[str, Any]] | None:
+    """Read the links to other GPUs, each with four calls."""
+    fields = calls.fields(handle, (pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT,))
     count = _whole(fields.get(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT), _LINKS_MAX)
     links: list[dict[str, Any]] = []
     for link in range(_LINKS_MAX if count is None else count):
@@ -189,12 +178,8 @@ def _nvlinks(
         if state is None:
             # Links are numbered without gaps: the first that is not there is the end.
             return links or None
-        up, old = state == 1, before.get(link)
-        if old is not None and old["up"] == up:
-            links.append(old)
-            continue
-        errors = {key: _link_errors(calls, handle, link, key) if up else None for key in _ERRORS}
-        links.append({"link": link, "up": up, **errors})
+        errors = {key: _link_errors(calls, handle, link, key) if state else None for key in _ERRORS}
+        links.append({"link": link, "up": state == 1, **errors})
     return links
 
 

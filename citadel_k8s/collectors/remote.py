@@ -19,6 +19,7 @@ from citadel_k8s.aio.supervise import (
 )
 from citadel_k8s.collectors.base import (
     Answered,
+    GpuDecoder,
     Pair,
     containers_from,
     decode_event,
@@ -183,7 +184,7 @@ def nvml_collector(
         return event is not None
 
     supervisor = Supervisor(argv_of(("nvml",), root), env=environment(), unasked=unasked)
-    return ChildCollector("nvml", supervisor, gpus_from, clock=clock)
+    return ChildCollector("nvml", supervisor, GpuDecoder(), clock=clock)
 
 
 class FileCollectors:

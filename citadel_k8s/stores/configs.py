@@ -24,7 +24,7 @@ DEAD_LETTERS: Final = "dlq:v1:config"
 DEAD_LETTERS_MAXLEN: Final = 1000
 """Approximate length of that stream, in entries: of 64 KiB at most, they are 64 MiB."""
 
-READ_BLOCK: Final = 10.0
+READ_BLOCK: Final = 25.0
 """Seconds that a read waits for entries. Each read costs 0.7 ms of CPU, so that at two seconds they
 were the dearest thing an idle agent did; the end of a group ends a read by itself."""
 

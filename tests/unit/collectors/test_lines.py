@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from citadel_k8s.collectors.base import (
     Answered,
+    GpuDecoder,
     decode_event,
     decode_line,
     encode_request,
@@ -23,7 +24,7 @@ from citadel_k8s.collectors.lines import (
     failed,
     reading,
 )
-from citadel_k8s.models.readings import Absent, Failed, Gpu, GpuEvent, Gpus, Host, Reading
+from citadel_k8s.models.readings import Absent, Failed, Gpu, GpuEvent, Gpus, Host, NvLink, Reading
 
 
 def test_a_request_tells_what_to_skip_and_what_to_try_again():
@@ -46,6 +47,30 @@ def test_a_noted_call_tells_where_the_child_is(pair):
 @pytest.mark.parametrize("note", [b"", b"3", b"\xff"])
 def test_a_note_without_a_call_is_none(note: bytes):
     assert decode_note(note) is None
+
+
+def gpus_told(**gpu: object) -> dict[str, object]:
+    raw = {"index": 0, "uuid": "GPU-0", "health": "ok"}
+    return {"driver": "575", "gpus": [raw | gpu]}
+
+
+def test_links_that_were_told_once_are_carried_until_they_are_told_anew():
+    decode = GpuDecoder()
+    link = {"link": 0, "up": True}
+    first = decode(gpus_told(utilization_ratio=0.1, nvlinks=[link])).gpus[0]
+    assert first.nvlinks == (NvLink(0, up=True),)
+    assert decode(gpus_told(utilization_ratio=0.2)).gpus[0].nvlinks == first.nvlinks
+    down = decode(gpus_told(utilization_ratio=0.2, nvlinks=[link | {"up": False}])).gpus[0]
+    assert down.nvlinks == (NvLink(0, up=False),)
+    assert decode(gpus_told(utilization_ratio=0.2, nvlinks=None)).gpus[0].nvlinks is None
+
+
+def test_a_gpu_that_is_gone_has_no_links_and_another_one_not_its_own():
+    decode = GpuDecoder()
+    decode(gpus_told(utilization_ratio=0.1, nvlinks=[{"link": 0, "up": True}]))
+    assert decode(gpus_told(health="failed", reason="GpuLost")).gpus[0].nvlinks is None
+    other = decode(gpus_told(uuid="GPU-1", utilization_ratio=0.1)).gpus[0]
+    assert other.nvlinks is None
 
 
 def test_an_event_comes_through_whatever_is_being_asked():

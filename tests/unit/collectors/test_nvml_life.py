@@ -62,13 +62,13 @@ def test_the_first_collection_reads_all_and_later_ones_what_moves(
     assert tiers == ["fpsi", *["f", "fp", "f", "fps"] * 3]
 
 
-def test_errors_of_links_are_read_with_all_and_then_seldom(reader: NvmlReader, driver: FakeNvml):
+def test_links_are_read_with_all_and_then_seldom(reader: NvmlReader, driver: FakeNvml):
     driver.link(0, 2)
     counts = []
     for _ in range(21):
         reader.gpus()
         counts.append(
-            sum(n for call, n in calls_of(reader).items() if "NvLinkErrorCounter" in call)
+            sum(n for call, n in calls_of(reader).items() if "NvLink" in call)
         )
     assert [number for number, count in enumerate(counts) if count] == [0, 20]
 
@@ -78,6 +78,8 @@ def test_what_is_seldom_read_is_told_in_between(reader: NvmlReader, driver: Fake
     first = reader.gpus()[0]
     driver.gpu(0).temperature = 66
     second = reader.gpus()[0]
+    links = first.pop("nvlinks")  # told once, and carried by whoever asked
+    assert links == []
     assert second == first | {"temperature_celsius": 66}
 
 
