@@ -61,6 +61,9 @@ in a thread. The promise is five."""
 RATE_SECONDS: Final = 1.0
 """Seconds between the two looks of whoever does not wait for the next: rates of less are chance."""
 
+GARBAGE_OBJECTS: Final = 20_000
+"""New objects after which garbage is looked for: those of two messages, 2 MiB at most."""
+
 log = get_logger("agent")
 
 
@@ -206,8 +209,10 @@ class Agent:
         except OSError as error:
             raise ConfigError(f"cannot listen on {host}:{number}: {error.strerror}") from error
         self.board.speaker = replace(self.board.speaker, status_port=port)
-        # What was loaded stays for good: the collector of garbage need not walk it each time.
+        # What was loaded stays for good, and a message is some thousand objects: the collector of
+        # garbage need neither walk the one nor run many times for the other.
         gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
         log.info(
             "agent_started",
             node_id=self.board.speaker.node_id,

@@ -51,12 +51,12 @@ class SourceLoop(Generic[T]):
     ) -> None:
         self._collector = collector
         self._learn = learn
-        self._ticker = Ticker(interval, phase=phase)
+        self._rest = rest
+        self.retime(interval, phase)
         self._wanted = asyncio.Event()
         self._done = asyncio.Condition()
         self._readings = 0
         self._reading = False
-        self._rest = rest
         self._nothing = False
 
     @property
@@ -69,9 +69,8 @@ class SourceLoop(Generic[T]):
         while True:
             self._wanted.clear()
             await self.read()
-            for _ in range(1 + (self._rest if self._nothing else 0)):
-                if await self._ticker.wait(early=self._wanted) is None:
-                    break
+            ticker = self._seldom if self._nothing else self._ticker
+            await ticker.wait(early=self._wanted)
 
     def want(self) -> None:
         """Ask for a reading soon, and wait for none."""
@@ -80,6 +79,7 @@ class SourceLoop(Generic[T]):
     def retime(self, interval: float, phase: float) -> None:
         """Read on another grid from the next reading on."""
         self._ticker = Ticker(interval, phase=phase)
+        self._seldom = Ticker((1 + self._rest) * interval, phase=phase)
 
     async def refresh(self) -> None:
         """Wait for a reading that ends after now; ask for one if none is on its way."""

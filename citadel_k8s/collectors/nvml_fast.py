@@ -68,27 +68,28 @@ def read_fast(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> tuple[dict[str,
     name = "nvmlDeviceGetUtilizationRates"
     rates = ask(name, pynvml.nvmlDeviceGetUtilizationRates, handle, core=True)
     busy, bus = (rates.gpu, rates.memory) if rates else (None, None)
-    power = ask("nvmlDeviceGetPowerUsage", pynvml.nvmlDeviceGetPowerUsage, handle, core=True)
     values = {
         **memory,
         "utilization_ratio": _over(believe("utilization", busy, 0, 100, core=True), 100),
         "memory_bus_ratio": _over(believe("memory bus", bus, 0, 100), 100),
         "temperature_celsius": _temperature(calls, handle),
-        "power_watts": _over(believe("power", power, 0, POWER_MAX), _MILLI),
     }
-    values["throttle_reasons"] = _throttle(calls, handle)
     name = "nvmlDeviceGetCurrPcieLinkGeneration"
     values[PCIE_GENERATION] = ask(name, pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle)
     return values, with_reserve
 
 
 def read_clocks(calls: GpuCalls, handle: pynvml.c_nvmlDevice_t) -> dict[str, Any]:
-    """Read clocks, energy and the memory's temperature; why clocks are low is read each time."""
+    """Read power, energy and clocks, and why those are low."""
+    name = "nvmlDeviceGetPowerUsage"
+    power = calls.ask(name, pynvml.nvmlDeviceGetPowerUsage, handle, core=True)
     clocks = _by_fields(calls, handle)
+    clocks["power_watts"] = _over(calls.believe("power", power, 0, POWER_MAX), _MILLI)
     for key, clock in _CLOCKS:
         value = calls.ask("nvmlDeviceGetClockInfo", pynvml.nvmlDeviceGetClockInfo, handle, clock)
         megahertz = calls.believe(key, value, 0, CLOCK_MAX)
         clocks[key] = None if megahertz is None else megahertz * _MEGAHERTZ
+    clocks["throttle_reasons"] = _throttle(calls, handle)
     return clocks
 
 

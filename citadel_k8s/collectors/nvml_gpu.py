@@ -23,8 +23,8 @@ LINKS_EVERY: Final = 20
 """Collections between two readings of the links to other GPUs: five minutes. Eighteen of them are
 72 calls, a GPU's other calls together are 40, and an event has all read at once anyway."""
 
-SLOW_EVERY: Final = 4
-"""Collections between two readings of limits and counters: a minute."""
+SLOW_EVERY: Final = 8
+"""Collections between two readings of limits and counters: two minutes, and after an event."""
 
 SHARED_EVERY: Final = 2
 """Collections between two readings of slices, processes, clocks and energy: half a minute, as often

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     Socket: TypeAlias = tuple[str, int, int]
 
-COST_PER_LOOK: Final = 0.003
-"""Seconds of CPU that all tables together may cost per look: a tenth of what the whole agent may
+COST_PER_LOOK: Final = 0.0015
+"""Seconds of CPU that all tables together may cost per look: a twentieth of what the agent may
 use at its usual pace."""
 
 KEPT_LOOKS_MAX: Final = 20

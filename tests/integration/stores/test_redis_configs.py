@@ -45,9 +45,7 @@ async def test_a_server_that_hangs_is_given_up_in_time(server: Server) -> None:
     await channel.close()
 
 
-async def channel_ends(
-    channel: RedisChannel, heard: Callable[[bytes], Awaitable[None]]
-) -> str:
+async def channel_ends(channel: RedisChannel, heard: Callable[[bytes], Awaitable[None]]) -> str:
     try:
         await channel.listen(heard)
     except StreamError as error:
