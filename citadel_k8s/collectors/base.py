@@ -156,7 +156,7 @@ def processes_from(value: Mapping[str, Any]) -> Processes:
     """Give processes and listeners of their JSON form."""
     return Processes(
         processes=tuple(
-            Process(**{**process, "ancestors": tuple(process.get("ancestors", ()))})
+            Process(**process | {"ancestors": tuple(process.get("ancestors", ()))})
             for process in value["processes"]
         ),
         listeners=tuple(Listener(**listener) for listener in value["listeners"]),
