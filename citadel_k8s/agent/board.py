@@ -45,6 +45,7 @@ class Board:
         self.config: Callable[[], ConfigInfo | None] = lambda: None
         self.notices: Callable[[], tuple[CollectorInfo, ...]] = tuple
         self._told: Fingerprint | None = None
+        self._change = Change.NONE
         self._on_change: Callable[[Change], None] | None = None
 
     @property
@@ -126,16 +127,29 @@ class Board:
     def told(self) -> None:
         """Remember that the present state has been told."""
         self._told = fingerprint(self.snapshot)
+        self._change = Change.NONE
 
     def _take(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
+        before, self.snapshot = self.snapshot, snapshot
         if snapshot.complete:
             self.complete.set()
         if self._told is None or self._on_change is None:
             return
-        change = self._told.change_to(fingerprint(snapshot))
-        if change is not Change.NONE:
-            self._on_change(change)
+        if not _same_news(before, snapshot):
+            self._change = self._told.change_to(fingerprint(snapshot))
+        if self._change is not Change.NONE:
+            self._on_change(self._change)
 
     def _now(self) -> float:
         return self.moment().monotonic
+
+
+def _same_news(before: Snapshot, after: Snapshot) -> bool:
+    """Whether an answer was about what is never news: the host, its containers."""
+    return (
+        before.told is after.told
+        and before.services is after.services
+        and before.gpus is after.gpus
+        and before.drm is after.drm
+        and before.engines is after.engines
+    )

@@ -17,12 +17,12 @@ log = get_logger("agent")
 
 T = TypeVar("T")
 
-SLOW_SOURCES: Final = frozenset({"host", "pods", "processes", "containers"})
-"""Sources of what changes slowly or costs more. New processes on a GPU are looked at when they
-are seen."""
+QUICK_SOURCES: Final = frozenset({"engines"})
+"""Sources that tell nothing by themselves and fail within a moment. GPUs are none: what befalls
+one the driver tells at once, and they are read then."""
 
 SLOW_INTERVAL: Final = 30.0
-"""Seconds between two readings of those, if heartbeats are not closer than that."""
+"""Seconds between two readings of the others, if heartbeats are not closer than that."""
 
 FRESH_SOURCES: Final = ("host", "nvml", "fake-gpu", "drm", "engines", "processes")
 """Sources that are read for whoever asks for a fresh status."""
@@ -110,7 +110,7 @@ class Collecting:
     def _grid(self, source: str) -> tuple[float, float]:
         """Give the interval and the phase of a source's readings."""
         interval = self._board.speaker.interval_seconds
-        most = SLOW_INTERVAL if source in SLOW_SOURCES else COLLECT_INTERVAL
+        most = COLLECT_INTERVAL if source in QUICK_SOURCES else SLOW_INTERVAL
         # A whole number of readings to a heartbeat, the last one just before it.
         every = interval / ceil(interval / most)
         return every, heartbeat_phase(self._board.speaker.node_id, interval) - LEAD

@@ -15,9 +15,8 @@ log = get_logger("agent")
 T = TypeVar("T")
 
 COLLECT_INTERVAL: Final = 15.0
-"""Seconds between two readings of a source, if heartbeats are not closer than that. What a driver
-tells by itself is told at once; of the rest a fault is on the way within fifteen seconds. At ten
-an agent costs a third more."""
+"""Seconds between two readings of a source that is to be looked at often, if heartbeats are not
+closer than that: an engine that is down is on the way within fifteen seconds."""
 
 COLLECT_LIMIT: Final = 40.0
 """Seconds after which a reading is given up whatever the collector promised; each bounds itself

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GPUS_MAX: Final = 64
 """Most GPUs that a node may have; 16 so far. A count above it is a broken driver's."""
 
-LOST_RESTART: Final = 20
+LOST_RESTART: Final = 10
 """Collections after which NVML is started anew while a GPU is lost, five minutes: a GPU that was
 put right shows itself only to a library that begins anew."""
 

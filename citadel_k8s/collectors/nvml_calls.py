@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     N = TypeVar("N", bound=float)
 
-REPROBE_COLLECTIONS: Final = 240
-"""Collections after which a call that a GPU does not support is tried again: an hour at one in
-fifteen seconds, since only a new driver or a change of MIG mode can alter it."""
+REPROBE_COLLECTIONS: Final = 120
+"""Collections after which a call that a GPU does not support is tried again: an hour at two a
+minute, since only a new driver or a change of MIG mode can alter it."""
 
 OVER: Final = frozenset({"GpuLost", "ResetRequired", "Uninitialized"})
 """Reasons after which a GPU answers nothing else in this collection; asking on costs time."""

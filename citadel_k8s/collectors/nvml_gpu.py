@@ -16,19 +16,15 @@ if TYPE_CHECKING:
 
     from citadel_k8s.collectors.lines import Announce, Skip
 
-STATIC_EVERY: Final = 240
+STATIC_EVERY: Final = 120
 """Collections between two readings of what does not change while a driver runs: an hour."""
 
-LINKS_EVERY: Final = 20
+LINKS_EVERY: Final = 10
 """Collections between two readings of the links to other GPUs: five minutes. Eighteen of them are
 72 calls, a GPU's other calls together are 40, and an event has all read at once anyway."""
 
-SLOW_EVERY: Final = 8
+SLOW_EVERY: Final = 4
 """Collections between two readings of limits and counters: two minutes, and after an event."""
-
-SHARED_EVERY: Final = 2
-"""Collections between two readings of slices, processes, clocks and energy: half a minute, as often
-as a status leaves."""
 
 IDENTITY: Final = ("uuid", "name", "pci_bus_id")
 """What a GPU is known by; it stays true of one that is lost."""
@@ -98,7 +94,7 @@ class GpuReader:
             self._identity = self._read_identity(handle)
             self._maxima = read_maxima(calls, handle)
         values, self._with_reserve = read_fast(calls, handle)
-        if age % SHARED_EVERY == 0 and not calls.fault.over:
+        if not calls.fault.over:
             self._shared = self._read_shared(handle, values) | read_clocks(calls, handle)
         if age % SLOW_EVERY == 0 and not calls.fault.over:
             self._slow = read_slow(calls, handle, self._maxima)

@@ -6,11 +6,11 @@ from typing import Any, Final, NoReturn
 from citadel_k8s.errors import StreamError
 from citadel_k8s.stores.connection import ANSWER_TIMEOUT, RedisConnection
 
-PING_EVERY: Final = 30.0
+PING_EVERY: Final = 60.0
 """Seconds without a message after which the channel's server is asked whether it is there."""
 
 SILENCE_MAX: Final = 2
-"""Questions in a row that may stay without an answer: a half-open connection is found in 90 s."""
+"""Questions in a row that may stay without an answer: a half-open connection is found in 3 min."""
 
 
 class RedisChannel:
