@@ -1,8 +1,9 @@
 """What the agent costs a node.
 
 Real agents on the fake NVML library: eight GPUs at 50 microseconds a call with 64 real processes on
-them. One has these alone, and is judged; the second has 64 containers' cgroups and a kubelet's
-socket besides, the third 20 engines on top, and what those cost is the difference.
+them. One has these alone, runs alone, and is judged. Then there are one with 64 containers' cgroups
+and a kubelet's socket besides, one with 20 engines on top, where what those cost is the difference,
+and the naive way.
 
 Memory is the proportional set size of the second and its children, as the kernel says. It is less
 by what this benchmark and its helpers share; told beside it is what the family holds if nothing
@@ -122,11 +123,13 @@ def count_memory(bench: Bench, running: Running) -> None:
     bench.inform("memory, with no library shared with others", alone, "MiB")
 
 
-async def shares(agents: Mapping[str, Running], naive: Charge, seconds: float) -> dict[str, Any]:
+async def shares(
+    agents: Mapping[str, Running], naive: Charge | None, seconds: float
+) -> dict[str, Any]:
     """Give what each uses of a core over the same time: seconds by part."""
     began = CLOCK.monotonic()
     before = {name: cpu_by_part(running.pid) for name, running in agents.items()}
-    naive_before = cpu_seconds(naive.pid)
+    naive_before = cpu_seconds(naive.pid) if naive else 0.0
     await asyncio.sleep(seconds)
     used: dict[str, Any] = {
         name: {
@@ -135,30 +138,33 @@ async def shares(agents: Mapping[str, Running], naive: Charge, seconds: float) -
         }
         for name, running in agents.items()
     }
-    used["naive"] = cpu_seconds(naive.pid) - naive_before
+    if naive:
+        used["naive"] = cpu_seconds(naive.pid) - naive_before
     used["seconds"] = CLOCK.monotonic() - began
     return used
 
 
 async def cost(bench: Bench, here: Node) -> None:
     """Measure memory and processor time, ours and the naive way's."""
-    settle, seconds = (8.0, 20.0) if bench.quick else (60.0, 240.0)
+    settle, seconds = (6.0, 10.0) if bench.quick else (45.0, 120.0)
+    async with here.agent("plain", pods=False) as plain:
+        bench.say(f"processor time of one agent over {seconds:g} s")
+        await asyncio.sleep(settle)  # the start is not the steady state
+        used = await shares({"plain": plain}, None, seconds)
     async with AsyncExitStack() as stack:
         pods = await stack.enter_async_context(here.agent("pods"))
         bench.say(f"memory after {settle:g} s")
         await asyncio.sleep(settle)
         count_memory(bench, pods)
-        plain = await stack.enter_async_context(here.agent("plain", pods=False))
         told = await stack.enter_async_context(engines(here.folder, ENGINES))
         serving = await stack.enter_async_context(here.agent("serving", told))
         log = here.folder / "naive.log"
         naive = await spawn([sys.executable, "-c", NAIVE], log, env=here.nvml.env())
         stack.push_async_callback(naive.kill)
         await asyncio.sleep(6)  # the start is not the steady state
-        bench.say(f"processor time over {seconds:g} s")
+        bench.say(f"processor time of others over {seconds:g} s")
         asked = await told.asked()
-        agents = {"plain": plain, "pods": pods, "serving": serving}
-        used = await shares(agents, naive, seconds)
+        used |= await shares({"pods": pods, "serving": serving}, naive, seconds)
         collections = (await told.asked() - asked) / ENGINES
         sizes = pss_mib(serving.pid)
     judge_cpu(bench, used, collections)
