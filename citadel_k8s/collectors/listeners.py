@@ -54,7 +54,7 @@ class ListenerSearch:
         self._tables = SocketTables(proc)
 
     def find(self, chains: list[Chain], ports: frozenset[int]) -> list[dict[str, Any]]:
-        """Give the listeners of the pods of some processes, and the host's on known ports.
+        """Give the listeners of the pods of some processes, and the host's on known or told ports.
 
         Parameters
         ----------
@@ -129,10 +129,12 @@ class ListenerSearch:
     def _host_sockets(
         self, host: Group, network: int | None, ports: frozenset[int]
     ) -> list[Socket]:
-        if network is None or not ports:
+        # Besides the ports that are known: those that a process on a GPU was told to listen on.
+        wanted = ports | host.ports()
+        if network is None or not wanted:
             return []
-        every = self._tables.of(network, 1, host.marks(), host.ports() & ports)
-        sockets = [socket for socket in every if socket[1] in ports]
+        every = self._tables.of(network, 1, host.marks(), host.ports())
+        sockets = [socket for socket in every if socket[1] in wanted]
         if not sockets:
             return []
         own = self._network("self")

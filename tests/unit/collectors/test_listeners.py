@@ -202,7 +202,7 @@ def test_one_pods_many_ports_are_bounded(root: Path, source: ProcessSource):
     assert len(read(source, range(42, 47), ports)) == LISTENERS_MAX
 
 
-def test_the_host_tells_known_ports_only(root: Path, source: ProcessSource):
+def test_the_host_tells_no_ports_but_known_ones(root: Path, source: ProcessSource):
     tcp = [("0.0.0.0", 22, 1), ("127.0.0.1", 11434, 2), ("192.0.2.7", 8000, 3), ("::1", 8001, 4)]
     trees.network(root, "host", addresses=["192.0.2.7"], tcp=[*tcp, ("::", 30000, 5)])
     found = read(source, ports=[8000, 8001, 11434, 30000])
@@ -213,6 +213,17 @@ def test_the_host_tells_known_ports_only(root: Path, source: ProcessSource):
         (30000, "127.0.0.1"),
     ]
     assert {listener.pid for listener in found} == {None}
+
+
+def test_a_port_that_a_process_on_a_gpu_of_the_host_was_told_counts(
+    root: Path, source: ProcessSource
+):
+    trees.network(root, "host", tcp=[("0.0.0.0", 22, 6), ("0.0.0.0", 38241, 7)])
+    command = ["llama-server", "--port", "38241"]
+    trees.process(root, 42, cgroup=HOST_SERVICE, command=command)
+    trees.join(root, 42, "host")
+    (listener,) = read(source, [42], [8000])
+    assert (listener.port, listener.address, listener.pid) == (38241, "127.0.0.1", 42)
 
 
 def test_the_hosts_owner_is_named_where_it_is_a_known_process(root: Path, source: ProcessSource):
