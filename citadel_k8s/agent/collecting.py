@@ -34,8 +34,9 @@ and a storm of events makes one reading a second."""
 LEAD: Final = 1.0
 """Seconds by which a reading precedes the heartbeat that carries it."""
 
-REST: Final = 5
-"""Readings left out where there was nothing to read: a driver that appears is seen in a minute."""
+REST: Final = 1
+"""Readings left out where there was nothing to read: what appears is seen in a minute. Not of a GPU
+driver, which has to be seen at the next reading."""
 
 
 class Collecting:
@@ -56,7 +57,7 @@ class Collecting:
         self._look_soon: asyncio.TimerHandle | None = None
         self._events: list[GpuEvent] = []
         self._add(collectors.host, board.learn_host)
-        self._add(collectors.gpus, self._learn_gpus)
+        self._add(collectors.gpus, self._learn_gpus, rest=0)
         self._add(collectors.engines, board.learn_engines)
         self._add(collectors.drm, board.learn_drm)
         self._add(collectors.pods, board.learn_pods)
@@ -100,11 +101,15 @@ class Collecting:
         self._loops["engines"].want()
 
     def _add(
-        self, collector: Collector[T] | None, learn: Callable[[Outcome[T], float], None]
+        self,
+        collector: Collector[T] | None,
+        learn: Callable[[Outcome[T], float], None],
+        *,
+        rest: int = REST,
     ) -> None:
         if collector is not None:
             every, phase = self._grid(collector.name)
-            loop = SourceLoop(collector, learn, interval=every, phase=phase, rest=REST)
+            loop = SourceLoop(collector, learn, interval=every, phase=phase, rest=rest)
             self._loops[collector.name] = loop
 
     def _grid(self, source: str) -> tuple[float, float]:
@@ -136,9 +141,9 @@ class Collecting:
             log.exception("event_failed")
         if self._look_soon is None:
             loop = asyncio.get_running_loop()
-            self._look_soon = loop.call_later(EVENT_PAUSE, self._look)
+            self._look_soon = loop.call_later(EVENT_PAUSE, self._look_at_gpus)
 
-    def _look(self) -> None:
+    def _look_at_gpus(self) -> None:
         self._look_soon = None
         self._loops[self._gpus].want()
 

@@ -140,6 +140,7 @@ class QueueFollower:
         except (StreamError, PublishError):
             raise
         except Exception:
+            # An entry that cannot even be buried must not stop those behind it for ever.
             if entry.attempts <= ATTEMPTS_MAX:
                 raise
             self._ledger.counts["lost"] += 1

@@ -116,6 +116,7 @@ class Configuration:
             self._ledger.reject(str(error))
             self._nonsense.failed(reason=clip(str(error), REASON_MAX))
         except Exception:
+            # A hint is a courtesy: the queue brings the same once more.
             log.exception("config_hint_failed")
         else:
             self._nonsense.recovered()

@@ -63,6 +63,7 @@ async def follow(
         except CitadelError as error:
             reason = str(error)
         except Exception as error:
+            # Whatever it was, a channel is tried again and silences nothing else.
             log.exception("channel_failed")
             reason = type(error).__name__
         if loop.time() - began >= PROVED_SECONDS:

@@ -34,6 +34,7 @@ async def keep(job: Callable[[], Awaitable[None]], name: str, *, clock: Clock) -
         try:
             await job()
         except Exception:
+            # A defect in one job must not end the others, the heartbeat least of all.
             if repeat := failures.failed():
                 log.exception("job_failed", job=name, count=repeat.count)
         else:

@@ -1,6 +1,5 @@
 """Everything that the agent knows of its node, and what of it is worth telling at once."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -36,9 +35,6 @@ KNOWN_INTERVALS: Final = 3
 """Heartbeat intervals for which pods and processes are believed after they were last read: a pod
 may be gone, and its process' number somebody else's."""
 
-ATTRIBUTED_SECONDS: Final = 20.0
-"""Seconds for which it need not be worked out anew who holds what, if no process came or went."""
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -60,8 +56,6 @@ class Snapshot:
         The processes by number, and the pods and containers that they are in.
     services
         The engines with the GPUs that they use; None where it is not known which there are.
-    attributed_at
-        When it was last worked out who holds what.
     interval
         Seconds between heartbeats.
     cut
@@ -84,7 +78,6 @@ class Snapshot:
     owners: Mapping[int, Process] = field(default_factory=dict[int, Process])
     names: PodNames = field(default_factory=lambda: PodNames(()))
     services: tuple[Engine, ...] | None = None
-    attributed_at: float = -math.inf
     interval: float = HEARTBEAT_INTERVAL
     cut: frozenset[str] = frozenset()
 
@@ -103,8 +96,7 @@ class Snapshot:
         after = replace(
             self, gpus=known, seen=seen, xids=xids, cut=self._cut("gpus", outcome, taken)
         )
-        judged = after.judged(at)
-        return judged if judged.placed_as(self, at) else judged.attributed(at)
+        return after.judged(at).attributed(at)
 
     def learn_drm(self, outcome: Outcome[Gpus], *, at: float, duration: float) -> "Snapshot":
         """Give the snapshot after this answer about the GPUs of other makers."""
@@ -181,18 +173,10 @@ class Snapshot:
         owners = {process.pid: process for process in processes.processes} if processes else {}
         return replace(
             self,
-            attributed_at=at,
             attribution=attribution,
             holders=dict(attribution.holders),
             owners=owners,
         ).served(at)
-
-    def placed_as(self, before: "Snapshot", at: float) -> bool:
-        """Whether the GPUs have the processes of before, and were attributed a moment ago.
-
-        Half of the readings are of this kind, and who holds what costs more than all other rules.
-        """
-        return at - self.attributed_at < ATTRIBUTED_SECONDS and _users(self) == _users(before)
 
     def served(self, at: float) -> "Snapshot":
         """Give the snapshot with the GPUs and pods of its services."""
@@ -250,13 +234,6 @@ class Snapshot:
     def _uuid_of(self, index: int | None) -> str | None:
         found = (s for s in self.seen if s.last.index == index)
         return next((uuid for s in found if (uuid := (s.good or s.last).uuid)), None)
-
-
-def _users(snapshot: Snapshot) -> tuple[object, ...]:
-    """Give what of the GPUs decides who holds them."""
-    return tuple(
-        (gpu.index, gpu.uuid, gpu.mig, gpu.processes) for gpu in (one.gpu for one in snapshot.told)
-    )
 
 
 class Change(IntEnum):

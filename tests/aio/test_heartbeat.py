@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 
 from citadel_k8s.agent.board import Board
+from citadel_k8s.agent.collecting import Collecting
 from citadel_k8s.agent.heartbeat import Heartbeat
 from citadel_k8s.agent.sources import SourceLoop
+from citadel_k8s.agent.wiring import Collectors
 from citadel_k8s.aio.outbox import Outbox
 from citadel_k8s.domain.keys import heartbeat_phase
 from citadel_k8s.domain.report import Moment, Speaker
@@ -316,3 +318,14 @@ async def test_a_source_that_rests_is_asked_at_once_when_it_is_wanted():
         await asyncio.sleep(1)
         task.cancel()
     assert [round(at) for at in source.asked] == [0, 15]
+
+
+async def test_a_driver_that_comes_late_is_read_at_the_next_reading():
+    node, driver = Node(), Changing()
+    driver.name = "nvml"
+    jobs = Collecting(Collectors(Changing(), driver, Changing()), node.board).jobs()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(jobs["collect nvml"]())
+        await asyncio.sleep(200)
+        task.cancel()
+    assert max(b - a for a, b in itertools.pairwise(driver.asked)) == pytest.approx(30)
