@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -76,6 +76,27 @@ class Charge:
         """
         await self._until(lambda: self.status is not None)
         return self._close()
+
+    async def ready(
+        self, answers: Callable[[], Awaitable[bool]], *, timeout: float, poll: float
+    ) -> None:
+        """Wait until the program answers, looking every ``poll`` seconds.
+
+        Raises
+        ------
+        StackError
+            It exited, or did not answer within ``timeout`` seconds; with the end of its log.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not await answers():
+                    if not self.running:
+                        raise StackError(f"{self.name} exited at its start:\n{self.tail()}")
+                    await asyncio.sleep(poll)
+        except TimeoutError:
+            raise StackError(
+                f"{self.name} gave no answer within {timeout:.0f} s:\n{self.tail()}"
+            ) from None
 
     async def stop(self, timeout: float = 5.0) -> int:
         """End the program's group: SIGTERM, and SIGKILL after `timeout` seconds.

@@ -83,17 +83,7 @@ class RunningEngine:
         StackError
             It exited, or did not answer within `START_TIMEOUT` seconds; with the end of its log.
         """
-        charge = self._running()
-        try:
-            async with asyncio.timeout(self._start_timeout):
-                while not await self._answers():
-                    if not charge.running:
-                        raise StackError(f"{charge.name} exited at its start:\n{charge.tail()}")
-                    await asyncio.sleep(POLL)
-        except TimeoutError:
-            raise StackError(
-                f"{charge.name} gave no answer within {self._start_timeout:.0f} s:\n{charge.tail()}"
-            ) from None
+        await self._running().ready(self._answers, timeout=self._start_timeout, poll=POLL)
         return self
 
     async def kill(self) -> None:

@@ -276,16 +276,7 @@ class Kube:
         return self._apiserver
 
     async def _await(self, charge: Charge, ready: Callable[[], Awaitable[bool]]) -> None:
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                while not await ready():
-                    if not charge.running:
-                        raise StackError(f"{charge.name} exited at its start:\n{charge.tail()}")
-                    await asyncio.sleep(POLL)
-        except TimeoutError:
-            raise StackError(
-                f"{charge.name} was not ready within {START_TIMEOUT:.0f} s:\n{charge.tail()}"
-            ) from None
+        await charge.ready(ready, timeout=START_TIMEOUT, poll=POLL)
 
     async def _etcd_answers(self) -> bool:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)

@@ -108,16 +108,7 @@ class Valkey:
             cwd=self.folder,
             remove=self.folder,
         )
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                while not await self._answers():
-                    if not self._charge.running:
-                        raise StackError(f"Valkey exited at its start:\n{self._charge.tail()}")
-                    await asyncio.sleep(POLL)
-        except TimeoutError:
-            raise StackError(
-                f"Valkey gave no answer within {START_TIMEOUT:.0f} s:\n{self._charge.tail()}"
-            ) from None
+        await self._charge.ready(self._answers, timeout=START_TIMEOUT, poll=POLL)
         return self
 
     async def stop(self, *, keep: bool = False) -> None:
