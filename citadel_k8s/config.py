@@ -18,6 +18,8 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator
 from pydantic.alias_generators import to_camel
 
 from citadel_k8s.constants import (
+    FAST_INTERVAL,
+    FAST_SKEW_SECONDS,
     HEARTBEAT_INTERVAL,
     INTERVAL_MAX,
     INTERVAL_MIN,
@@ -88,12 +90,16 @@ EngineKind = Literal[
 databases and plain services."""
 
 
-class EngineEndpoint(pydantic.BaseModel):
-    """An engine to ask; a configured one that does not answer is told as down."""
+class Group(pydantic.BaseModel):
+    """Settings that belong together, under a key of their own."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid"
     )
+
+
+class EngineEndpoint(Group):
+    """An engine to ask; a configured one that does not answer is told as down."""
 
     name: str = Field(min_length=1, max_length=64)
     engine: EngineKind
@@ -117,28 +123,20 @@ class EngineEndpoint(pydantic.BaseModel):
         return value
 
 
-class PodSource(pydantic.BaseModel):
+class PodSource(Group):
     """Where names, labels and annotations of the node's pods come from.
 
     ``kubelet`` asks ``GET /pods`` of the node's kubelet, which needs the right to ``nodes/pods``;
     without it pods are named by the kubelet's folder of logs, where that is mounted.
     """
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid"
-    )
-
     kubelet_url: str | None = None
     token_file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
     ca_file: Path | None = None
 
 
-class Canary(pydantic.BaseModel):
+class Canary(Group):
     """A request of one token to each ready engine, to see that it answers and not only listens."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid"
-    )
 
     enabled: bool = False
     interval_seconds: float = Field(default=300, ge=30)
@@ -191,17 +189,84 @@ class AgentSettings(Settings):
         return value
 
 
+class Election(Group):
+    """Which of several operators writes: the holder of a Lease. Off, one alone always does."""
+
+    enabled: bool = False
+    namespace: str = "citadel"
+    name: str = "citadel-operator"
+    identity: str | None = None
+
+
+class Alerts(Group):
+    """Who is told of nodes that are not well. Nobody, until an address is named.
+
+    ``secret_file`` signs what goes to the webhook; ``slack_url_file`` holds an address that is a
+    secret itself.
+    """
+
+    alertmanager_url: str | None = Field(default=None, max_length=2048)
+    webhook_url: str | None = Field(default=None, max_length=2048)
+    secret_file: Path | None = None
+    slack_url_file: Path | None = None
+    group_wait_seconds: float = Field(default=10, ge=0, le=300)
+    repeat_seconds: float = Field(default=14_400, ge=60)
+    external_labels: dict[str, str] = Field(default_factory=dict[str, str])
+
+    @field_validator("alertmanager_url", "webhook_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://x")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            message = "must be http://host or https://host"
+            raise ValueError(message)
+        return value
+
+
+class Cordon(Group):
+    """Whether Nodes with a hardware fault are cordoned: never, only said, or done.
+
+    ``max_ratio`` is the share of the cluster's Nodes beyond which nothing more is cordoned: a
+    driver's bad release looks like a thousand broken GPUs.
+    """
+
+    mode: Literal["off", "dry-run", "on"] = "off"
+    max_ratio: float = Field(default=0.1, gt=0, le=0.1)
+    taint: str | None = Field(default=None, max_length=253)
+
+
 class OperatorSettings(Settings):
-    """Settings of the operator. The heartbeat values are for nodes that name none."""
+    """Settings of the operator. The heartbeat values are for nodes that name none.
+
+    ``profile`` gives those that are not set: ``default`` is 30 s * 3 + 10, ``fast`` 10 s * 3 + 5.
+    """
 
     org_id: str | None = None
     kubeconfig: Path | None = None
-    interval_seconds: float = Field(default=HEARTBEAT_INTERVAL, ge=INTERVAL_MIN, le=INTERVAL_MAX)
-    missed_heartbeats: int = Field(default=MISSED_HEARTBEATS, ge=1, le=20)
-    skew_seconds: float = Field(default=SKEW_SECONDS, ge=0, le=120)
+    profile: Literal["default", "fast"] = "default"
+    interval_seconds: float | None = Field(default=None, ge=INTERVAL_MIN, le=INTERVAL_MAX)
+    missed_heartbeats: int | None = Field(default=None, ge=1, le=20)
+    skew_seconds: float | None = Field(default=None, ge=0, le=120)
     node_label_selector: str | None = None
+    unknown_nodes: Literal["adopt", "quarantine", "ignore"] = "adopt"
+    decommission_hours: float = Field(default=72, gt=0, le=8760)
+    election: Election = Election()
+    alerts: Alerts = Alerts()
+    cordon: Cordon = Cordon()
     listen_host: str = "0.0.0.0"
     listen_port: int = Field(default=8080, ge=0, le=65535)
+
+    @property
+    def heartbeat(self) -> tuple[float, int, float]:
+        """Interval (s), heartbeats that may be missed, seconds added; the profile's if not set."""
+        fast = self.profile == "fast"
+        interval = FAST_INTERVAL if fast else HEARTBEAT_INTERVAL
+        skew = FAST_SKEW_SECONDS if fast else SKEW_SECONDS
+        return (
+            interval if self.interval_seconds is None else self.interval_seconds,
+            MISSED_HEARTBEATS if self.missed_heartbeats is None else self.missed_heartbeats,
+            skew if self.skew_seconds is None else self.skew_seconds,
+        )
 
 
 S = TypeVar("S", bound=Settings)

@@ -36,6 +36,12 @@ SKEW_SECONDS: Final = 10.0
 """Seconds added to the failure timeout for scheduling delays at either end. With 30 s and 3
 missed beats the timeout is 100 s, as decided."""
 
+FAST_INTERVAL: Final = 10.0
+"""Seconds between heartbeats of the fast profile."""
+
+FAST_SKEW_SECONDS: Final = 5.0
+"""Seconds added to the failure timeout of the fast profile: 3 times 10 + 5 is 35 s, as decided."""
+
 STALE_INTERVALS: Final = 1.5
 """Intervals without a heartbeat after which a value is called stale."""
 

@@ -81,6 +81,9 @@ class NodeFacts:
     addresses: tuple[str, ...]
     agent_version: str | None
     clock_offset: float | None
+    config_revision: str | None = None
+    config_error: str | None = None
+    status_port: int | None = None
 
     @property
     def gpu_source(self) -> SourceFact | None:
@@ -124,6 +127,9 @@ def facts_from(message: StatusMessage, *, clock_offset: float | None = None) -> 
         addresses=_addresses(message),
         agent_version=clip(message.agent.version) if message.agent else None,
         clock_offset=clock_offset,
+        config_revision=_clipped(status.config.revision) if status.config else None,
+        config_error=_clipped(status.config.error) if status.config else None,
+        status_port=message.status_port,
     )
 
 
@@ -133,6 +139,10 @@ def clip(text: str, length: int = NAME_MAX) -> str:
     if cut.isprintable():
         return cut
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
+
+
+def _clipped(text: str | None) -> str | None:
+    return None if text is None else clip(text)
 
 
 def reason_word(text: str) -> str:

@@ -71,9 +71,7 @@ class _Operator:
     def __init__(
         self, settings: OperatorSettings, api: KubeClient, stream: RedisStatusStream
     ) -> None:
-        policy = Policy(
-            settings.interval_seconds, settings.missed_heartbeats, settings.skew_seconds
-        )
+        policy = Policy(*settings.heartbeat)
         clock = SystemClock()
         self.settings = settings
         self.metrics = OperatorMetrics()

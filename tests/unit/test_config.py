@@ -17,11 +17,7 @@ def test_with_nothing_given_everything_has_a_default() -> None:
     agent, operator = load(AgentSettings, env={}), load(OperatorSettings, env={})
 
     assert (agent.interval_seconds, agent.publish, agent.listen_port) == (30.0, "redis", 8080)
-    assert (operator.interval_seconds, operator.missed_heartbeats, operator.skew_seconds) == (
-        30.0,
-        3,
-        10.0,
-    )
+    assert operator.heartbeat == (30.0, 3, 10.0)
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(file: Path) -> None:
@@ -186,3 +182,16 @@ def test_settings_cannot_be_changed() -> None:
 @given(st.dictionaries(st.text(max_size=8).map("CITADEL__".__add__), st.text(max_size=8)))
 def test_unknown_variables_never_stop_a_process(env: dict[str, str]) -> None:
     assert load(OperatorSettings, env=env) == OperatorSettings()
+
+
+def test_the_fast_profile_gives_what_is_not_set_of_the_heartbeat() -> None:
+    fast = load(OperatorSettings, env={}, profile="fast")
+    assert fast.heartbeat == (10.0, 3, 5.0)
+    assert load(OperatorSettings, env={}, profile="fast", skew_seconds=7).heartbeat == (10.0, 3, 7)
+
+
+def test_an_address_for_alerts_is_one_of_http(tmp_path: Path) -> None:
+    file = tmp_path / "operator.yaml"
+    file.write_text("alerts: {alertmanagerUrl: 'ftp://alerts'}")
+    with pytest.raises(ConfigError, match="alertmanagerUrl"):
+        load(OperatorSettings, file=file, env={})
