@@ -120,15 +120,28 @@ def operator(
     ] = None,
     org: Org = None,
     redis_url: RedisUrl = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Heartbeats by default: default (30 s x 3 + 10) or fast (10 s x 3 + 5)."),
+    ] = None,
     interval: Interval = None,
     missed: Annotated[
         int | None, typer.Option(help="Heartbeats that may be missed, 1 to 20. Default 3.")
     ] = None,
     skew: Annotated[
-        float | None, typer.Option(help="Seconds added for delays, 0 to 120. Default 10.")
+        float | None,
+        typer.Option(help="Seconds added for delays, 0 to 120. Default: the profile's."),
     ] = None,
     node_selector: Annotated[
-        str | None, typer.Option(help="Label selector of the cluster's Nodes that matter.")
+        str | None,
+        typer.Option(help="Label selector of the cluster's Nodes that ought to report."),
+    ] = None,
+    unknown_nodes: Annotated[
+        str | None,
+        typer.Option(
+            help="Ids that are no Node and have no object: adopt, quarantine or ignore. "
+            "Default adopt."
+        ),
     ] = None,
     listen_host: ListenHost = None,
     listen_port: ListenPort = None,
@@ -142,10 +155,12 @@ def operator(
         kubeconfig=kubeconfig,
         org_id=org,
         redis_url=redis_url,
+        profile=profile,
         interval_seconds=interval,
         missed_heartbeats=missed,
         skew_seconds=skew,
         node_label_selector=node_selector,
+        unknown_nodes=unknown_nodes,
         listen_host=listen_host,
         listen_port=listen_port,
         log_level=log_level,
