@@ -20,7 +20,7 @@ from citadel_k8s.operator.records import NodeRecord
 from citadel_k8s.operator.registry import Registry
 from citadel_k8s.operator.scheduler import Scheduler
 from citadel_k8s.operator.server import Probes, application
-from citadel_k8s.operator.sweep import RETRY_DELAY, Sweep
+from citadel_k8s.operator.sweep import Sweep, retry_delay
 from citadel_k8s.stores.streams import RedisStatusStream
 from citadel_k8s.telemetry.log import RepeatLog, configure, get_logger
 
@@ -119,7 +119,7 @@ class _Operator:
             except KubeError as error:
                 self._cannot_list = f"{error}{HINTS.get(error.status, '')}"
                 trouble.failed(error=self._cannot_list)
-                await asyncio.sleep(RETRY_DELAY)
+                await asyncio.sleep(retry_delay(error))
             else:
                 self._cannot_list = None
                 trouble.recovered()

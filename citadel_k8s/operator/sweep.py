@@ -25,6 +25,9 @@ ten nodes a second, because a LIST of 10,000 objects is 40 MB."""
 RETRY_DELAY: Final = 5.0
 """Seconds before a sweep that failed is tried again."""
 
+RETRY_AFTER_MAX: Final = 60.0
+"""Longest wait that a server may ask for, in seconds; as for writes."""
+
 
 class ListApi(Protocol):
     """What a sweep asks of the API server; `clients.kube.KubeClient` has it."""
@@ -44,26 +47,49 @@ class ListApi(Protocol):
 
 @dataclass(slots=True)
 class Sweep:
-    """The comparison, now and then."""
+    """The comparison, now and then.
+
+    Parameters
+    ----------
+    api : ListApi
+        The API server.
+    registry : Registry
+        What is known.
+    clock : Clock
+        The operator's clock.
+    node_label_selector : str or None
+        Nodes of the cluster that matter; all if None.
+    interval : float
+        Seconds between two sweeps of a small fleet.
+
+    Attributes
+    ----------
+    trouble
+        Why the last LIST was not given; None if it was.
+    """
 
     api: ListApi
     registry: Registry
     clock: Clock
     node_label_selector: str | None = None
+    interval: float = SWEEP_INTERVAL
+    trouble: str | None = None
 
     async def run(self) -> None:
         """Sweep for ever."""
         trouble = RepeatLog(_log, "sweep_failed", clock=self.clock)
         while True:
-            pause = max(SWEEP_INTERVAL, len(self.registry.nodes) / FLEET_DIVISOR)
+            pause = max(self.interval, len(self.registry.nodes) / FLEET_DIVISOR)
             await asyncio.sleep(pause)
             while True:
                 try:
                     await self.once()
                 except KubeError as error:
-                    trouble.failed(error=str(error))
-                    await asyncio.sleep(RETRY_DELAY)
+                    self.trouble = str(error)
+                    trouble.failed(error=self.trouble)
+                    await asyncio.sleep(retry_delay(error))
                 else:
+                    self.trouble = None
                     trouble.recovered()
                     break
 
@@ -105,7 +131,13 @@ class Sweep:
 
     async def _delete_orphans(self, listed: list[dict[str, Any]], uids: set[str]) -> None:
         """Delete the objects of Nodes that are gone; a cluster's garbage collector is quicker."""
-        orphans = [raw for raw in listed if owner_uid(raw) not in {None, *uids}]
+        # One that is being deleted stays until somebody's finalizer is done, however often it is
+        # deleted again: that is theirs to end.
+        orphans = [
+            raw
+            for raw in listed
+            if owner_uid(raw) not in {None, *uids} and "deletionTimestamp" not in raw["metadata"]
+        ]
         if not orphans:
             return
         if self.node_label_selector is not None:
@@ -119,3 +151,8 @@ class Sweep:
             _log.info("orphan_deleted", object=metadata["name"])
             await self.api.delete_fabric_node(metadata["name"], uid=metadata["uid"])
             self.registry.forget_object(metadata["name"], metadata["uid"])
+
+
+def retry_delay(error: KubeError) -> float:
+    """Give the seconds before a LIST is asked for again: ours, or more where the server says so."""
+    return max(RETRY_DELAY, min(error.retry_after or 0.0, RETRY_AFTER_MAX))

@@ -3,7 +3,7 @@
 import pytest
 
 from citadel_k8s.errors import KubeError
-from citadel_k8s.operator.sweep import Sweep
+from citadel_k8s.operator.sweep import RETRY_DELAY, Sweep, retry_delay
 from tests.unit.operator.fakes import FakeKube, World
 
 
@@ -88,3 +88,20 @@ async def test_a_failed_list_changes_nothing():
     with pytest.raises(KubeError):
         await setting.sweep.once()
     assert set(setting.world.registry.nodes) == {"gpu-1"}
+
+
+async def test_an_orphan_that_somebodys_finalizer_holds_is_deleted_once():
+    setting = Setting()
+    await setting.add("gpu-1", owner="n1")
+    setting.kube.objects["gpu-1"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    for _ in range(3):
+        await setting.sweep.once()
+    assert ("delete", "gpu-1") not in setting.kube.requests
+    assert set(setting.world.registry.nodes) == {"gpu-1"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"), [(None, RETRY_DELAY), (1.0, RETRY_DELAY), (20.0, 20.0), (3600.0, 60.0)]
+)
+def test_a_sweep_waits_as_long_as_the_server_asks_within_reason(asked, waits):
+    assert retry_delay(KubeError(429, "too many requests", asked)) == waits
