@@ -27,10 +27,14 @@ from citadel_k8s.constants import (
     SKEW_SECONDS,
     STATUS_STREAM_MAXLEN,
 )
-from citadel_k8s.errors import ConfigError
+from citadel_k8s.domain.facts import clip
+from citadel_k8s.errors import ConfigError, WireError
 
 ENV_PREFIX = "CITADEL__"
 """Start of every environment variable that is a setting."""
+
+_DETAIL_MAX = 200
+"""Characters kept of what is wrong with an engine."""
 
 
 class Settings(pydantic.BaseModel):
@@ -121,6 +125,23 @@ class EngineEndpoint(Group):
             message = "must hold no user or password; see apiKeyFile"
             raise ValueError(message)
         return value
+
+
+def check_engine(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check the document of an engine told from afar, as those in the settings are.
+
+    Raises
+    ------
+    WireError
+        With reason ``BadField``.
+    """
+    try:
+        engine = EngineEndpoint.model_validate(document, by_alias=True, by_name=False)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = clip(".".join(str(part) for part in first["loc"]))
+        raise WireError("BadField", place, clip(first["msg"], _DETAIL_MAX)) from error
+    return engine.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class PodSource(Group):

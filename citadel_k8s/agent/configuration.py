@@ -15,10 +15,10 @@ from citadel_k8s.agent.configledger import Ledger
 from citadel_k8s.agent.configqueue import QueueFollower
 from citadel_k8s.agent.configsources import ConfigQueue
 from citadel_k8s.agent.following import Channel, follow
-from citadel_k8s.agent.nodesettings import NodeConfig, check_engine
+from citadel_k8s.agent.nodesettings import NodeConfig
 from citadel_k8s.agent.state import State
 from citadel_k8s.aio.clock import Clock, SystemClock
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config import AgentSettings, check_engine
 from citadel_k8s.domain.configmessage import REASON_MAX, Identity, read_hint
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.errors import CitadelError, WireError

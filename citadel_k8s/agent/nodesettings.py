@@ -2,20 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-import pydantic
-
-from citadel_k8s.config import AgentSettings, EngineEndpoint
+from citadel_k8s.config import AgentSettings, EngineEndpoint, check_engine
 from citadel_k8s.domain.configfields import ENGINES_MAX
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.nodeconfig import Values, check
 from citadel_k8s.errors import WireError
 from citadel_k8s.models.codec import parse_timestamp
 from citadel_k8s.stores.entries import EntryId
-
-_DETAIL_MAX: Final = 200
-"""Characters kept of what is wrong with an engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +61,6 @@ def node_config(settings: AgentSettings, values: Values) -> NodeConfig:
         alert_on_offline=values.get("alertOnOffline"),
         alert_on_high_temp=values.get("alertOnHighTemp"),
     )
-
-
-def check_engine(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check the document of an engine told from afar, as those in the settings are.
-
-    Raises
-    ------
-    WireError
-        With reason ``BadField``.
-    """
-    try:
-        engine = EngineEndpoint.model_validate(document, by_alias=True, by_name=False)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = clip(".".join(str(part) for part in first["loc"]))
-        raise WireError("BadField", place, clip(first["msg"], _DETAIL_MAX)) from error
-    return engine.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def told_document(told: Told) -> dict[str, Any]:

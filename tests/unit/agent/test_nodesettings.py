@@ -5,12 +5,11 @@ import pytest
 
 from citadel_k8s.agent.nodesettings import (
     Told,
-    check_engine,
     node_config,
     told_document,
     told_from,
 )
-from citadel_k8s.config import AgentSettings, EngineEndpoint
+from citadel_k8s.config import AgentSettings, EngineEndpoint, check_engine
 from citadel_k8s.errors import WireError
 from citadel_k8s.stores.entries import EntryId
 
