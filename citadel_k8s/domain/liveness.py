@@ -99,6 +99,21 @@ class Liveness:
     streak: int = 0
     suspects: frozenset[str] = frozenset()
     clean: int = 0
+    answers: bool = False
+    flapping: bool = False
+    maintenance: bool = False
+    decommission: bool = False
+    down: bool = False
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what it said last is how it is now."""
+        return self.state in ALIVE and not self.answers
+
+    @property
+    def silent(self) -> bool:
+        """Whether its silence has been proved, and not a word came since."""
+        return self.deadline is None
 
     def age(self, now: float) -> float | None:
         """Seconds since the last heartbeat; None if there was none."""
@@ -178,13 +193,17 @@ def beaten(node: Liveness, beat: Beat, now: float) -> Liveness:
     return _judged(heard, beat, now)
 
 
-def expired(node: Liveness, now: float) -> Liveness:
+def expired(
+    node: Liveness, now: float, *, reason: str | None = None, message: str | None = None
+) -> Liveness:
     """Take silence into account. The caller has proved that the pipe was open.
 
-    Before the deadline, and for a node that is already down, nothing changes.
+    Before the deadline, and for a node that is already down, nothing changes. A reason given is
+    that of evidence from elsewhere, such as ``NodeNotReady``.
     """
     if node.deadline is None or now < node.deadline:
         return node
+    told_reason, told_message = reason, message
     if node.last_beat is None:
         reason, message = "NeverReported", f"no heartbeat within {node.policy.timeout:g} s"
     elif node.state is NodeState.DRAINING:
@@ -192,8 +211,17 @@ def expired(node: Liveness, now: float) -> Liveness:
     else:
         age = node.age(now) or 0.0
         reason, message = "AgentSilent", f"no heartbeat for {age:.0f} s"
-    down = replace(node, deadline=None, streak=0, suspects=frozenset(), clean=0)
-    return _moved(down, NodeState.OFFLINE, reason, message, now)
+    down = replace(
+        node, deadline=None, streak=0, suspects=frozenset(), clean=0, answers=False, down=True
+    )
+    return _moved(down, NodeState.OFFLINE, told_reason or reason, told_message or message, now)
+
+
+def answering(node: Liveness, now: float) -> Liveness:
+    """Take note that a silent node answers when asked; it is asked again an interval later."""
+    asked = replace(node, deadline=now + node.policy.interval, answers=True)
+    message = "no heartbeat arrives, yet the agent answers when asked"
+    return _moved(asked, NodeState.DEGRADED, "PublishFailing", message, now)
 
 
 def deferred(node: Liveness, until: float) -> Liveness:

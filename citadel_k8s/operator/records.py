@@ -6,10 +6,12 @@ from typing import Any, Final, cast
 
 import pydantic
 
+from citadel_k8s.domain import keys
 from citadel_k8s.domain.facts import NodeFacts
 from citadel_k8s.domain.liveness import Liveness, Policy
 from citadel_k8s.domain.reconcile import Written
 from citadel_k8s.models.fabricnode import FabricNodeSpec, FabricNodeStatus, HeartbeatSpec
+from citadel_k8s.stores.entries import EntryId
 
 _KEPT_SPEC: Final = ("heartbeat", "config", "maintenance")
 """What people said of a node, and what its object gets back when it has to be made anew."""
@@ -67,6 +69,63 @@ class KubeNode:
     name: str
     uid: str
     node_id: str
+    ready: bool | None = None
+    unschedulable: bool = False
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any]) -> "KubeNode":
+        """Read a raw Node.
+
+        Raises
+        ------
+        WireError
+            If it has no name that can be one.
+        """
+        metadata = _mapping(raw.get("metadata"))
+        name = str(metadata.get("name", ""))
+        return cls(
+            name=name,
+            uid=str(metadata.get("uid", "")),
+            node_id=keys.node_id_from_name(name),
+            ready=_is_ready(_mapping(raw.get("status")).get("conditions")),
+            unschedulable=_mapping(raw.get("spec")).get("unschedulable") is True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSpec:
+    """What people said of a node, for an object made anew; ``at`` is seconds since the epoch."""
+
+    spec: dict[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the operator before this one knew of a node.
+
+    Attributes
+    ----------
+    id_ms
+        The last counted entry's id, in milliseconds of the stream server's clock.
+    boot_id, seq, former_boots
+        Who spoke last.
+    state, reason
+        As they were.
+    interval
+        Seconds between heartbeats, by the node's own word; None if it had none.
+    age
+        Seconds from that entry until now, by the stream server's clock.
+    """
+
+    id_ms: int
+    boot_id: str | None
+    seq: int | None
+    former_boots: tuple[str, ...]
+    state: str
+    reason: str
+    interval: float | None = None
+    age: float = 0.0
 
 
 @dataclass(slots=True)
@@ -83,6 +142,11 @@ class NodeRecord:
     kept_spec: dict[str, Any] = field(default_factory=dict[str, Any])
     written: Written = field(default_factory=Written)
     settled: int | None = None
+    held_since: float | None = None
+    config_wanted: str | None = None
+    config_error: str | None = None
+    last_id: EntryId | None = None
+    expected: bool = False
 
 
 def owner_uid(raw: dict[str, Any]) -> str | None:
@@ -102,6 +166,14 @@ def policy_of(observed: ObservedObject | None, default: Policy) -> Policy:
         missed=_or(spec.missed_heartbeats, default.missed),
         skew=_or(spec.skew_seconds, default.skew),
     )
+
+
+def _is_ready(conditions: Any) -> bool | None:
+    """Give what a Node's Ready condition says: Unknown is the node controller's word for silent."""
+    known = conditions if isinstance(conditions, list) else []
+    found = (_mapping(one) for one in known)
+    word = next((one.get("status") for one in found if one.get("type") == "Ready"), None)
+    return None if word is None else word == "True"
 
 
 def _version(text: Any) -> int:

@@ -5,9 +5,11 @@ see half of it. Who is to be written when is kept in `checks`; who falls silent 
 `silences`.
 """
 
-from collections.abc import Callable, Iterator
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final, Literal
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.aio.deadlines import Deadlines
@@ -19,6 +21,7 @@ from citadel_k8s.domain.liveness import (
     Goodbye,
     Liveness,
     Policy,
+    answering,
     beaten,
     created,
     deferred,
@@ -26,17 +29,43 @@ from citadel_k8s.domain.liveness import (
     rejection,
     restored,
 )
+from citadel_k8s.domain.pipe import Ruling
 from citadel_k8s.domain.reconcile import WriteKind, Written, due_at
 from citadel_k8s.domain.verdicts import faults_of
 from citadel_k8s.errors import WireError
-from citadel_k8s.models.codec import decode, parse_timestamp
-from citadel_k8s.models.fabricnode import FabricNodeStatus
-from citadel_k8s.models.wire import StatusMessage
-from citadel_k8s.operator.records import KubeNode, NodeRecord, ObservedObject, policy_of
+from citadel_k8s.models.codec import parse_timestamp
+from citadel_k8s.models.fabricnode import FabricNodeStatus, NodeState
+from citadel_k8s.models.lean import LeanMessage, decode_lean
+from citadel_k8s.operator.records import (
+    KeptSpec,
+    KubeNode,
+    Memory,
+    NodeRecord,
+    ObservedObject,
+    policy_of,
+)
 from citadel_k8s.stores.entries import Entry
 
+_FIGURES: Final = frozenset(
+    {"utilization", "vram_used", "running", "waiting", "disk_ratio", "clock_offset"}
+)
+"""What of facts moves with each heartbeat and shows as a column's text at most."""
+
 OnTransition = Callable[[NodeRecord, Liveness], None]
-"""Told of each change of state, with what was before."""
+"""Told of each change of state or of its reason, with what was before."""
+
+Judge = Callable[[NodeRecord, float], Ruling]
+"""Says what becomes of a node whose deadline has come by a moment, in monotonic seconds."""
+
+UnknownNodes = Literal["adopt", "quarantine", "ignore"]
+"""What becomes of ids that neither the cluster nor an object knows."""
+
+_OFFLINE: Final = Ruling("offline")
+
+
+def always_offline(record: NodeRecord, now: float) -> Ruling:  # noqa: ARG001 - a judge's shape
+    """Judge by silence alone."""
+    return _OFFLINE
 
 
 class Registry:
@@ -51,11 +80,39 @@ class Registry:
     org_id : str or None
         Entries of other orgs are refused; None takes only entries without one.
     on_transition : callable
-        Told of each change of state.
+        Told of each change of state or of its reason.
+    expects_kube_nodes : bool
+        Whether each Node of the cluster is to be heard of: it gets an object before it speaks.
+    unknown_nodes : str
+        What becomes of ids that neither the cluster nor an object knows: ``adopt`` makes objects
+        for them, ``quarantine`` remembers them, ``ignore`` does not.
+
+    Attributes
+    ----------
+    nodes, kube_nodes
+        By node id.
+    checks
+        Who is to be looked at for a write, and when.
+    suspects, late
+        When a living node will have been silent for too long to be called fresh; and the ids of
+        those who have been.
+    tally
+        Nodes by state.
+    quarantined
+        Unknown ids that spoke, with the moment of the last word (monotonic seconds); few.
+    kept_specs
+        What people said of nodes, by the name of the object.
     """
 
     def __init__(
-        self, clock: Clock, policy: Policy, org_id: str | None, on_transition: OnTransition
+        self,
+        clock: Clock,
+        policy: Policy,
+        org_id: str | None,
+        on_transition: OnTransition,
+        *,
+        expects_kube_nodes: bool = False,
+        unknown_nodes: UnknownNodes = "adopt",
     ) -> None:
         self.clock = clock
         self.policy = policy
@@ -63,6 +120,13 @@ class Registry:
         self.nodes: dict[str, NodeRecord] = {}
         self.kube_nodes: dict[str, KubeNode] = {}
         self.checks = Deadlines()
+        self.suspects = Deadlines()
+        self.late: set[str] = set()
+        self.tally: Counter[NodeState] = Counter()
+        self.quarantined: dict[str, float] = {}
+        self.kept_specs: dict[str, KeptSpec] = {}
+        self.expects_kube_nodes = expects_kube_nodes
+        self.unknown_nodes: UnknownNodes = unknown_nodes
         self._silences = Deadlines()
         self._by_name: dict[str, str] = {}
         self._on_transition = on_transition
@@ -80,26 +144,31 @@ class Registry:
         keys.check_node_id(entry.node_id)
         if entry.org_id != self.org_id and not (entry.org_id is None and entry.principal is None):
             raise WireError("WrongOrg", "orgId", f"{entry.org_id!r} is not served here")
-        message = decode(entry.payload, node_id=entry.node_id)
-        if message.node_id != entry.node_id:
+        message = decode_lean(entry.payload, node_id=entry.node_id)
+        if message["node_id"] != entry.node_id:
             raise WireError("WrongNode", "nodeId", "payload and entry name different nodes")
         now = self.clock.monotonic()
-        facts = facts_from(message, clock_offset=_clock_offset(message, entry))
-        if (
-            entry.node_id not in self.nodes
-            and age >= self.policy.paced(message.interval_seconds).timeout
-        ):
+        known = self.nodes.get(entry.node_id)
+        facts = facts_from(
+            message,
+            clock_offset=_clock_offset(message, entry),
+            before=known.facts if known else None,
+        )
+        interval = message.get("interval_seconds")
+        if known is None and age >= self.policy.paced(interval).timeout:
             return  # dead and without an object: whoever deleted that does not want it back
-        record = self._known(entry.node_id, now)
+        record = known or self._known(entry.node_id, now)
         beat = _beat(message, facts, now - age)
         refused = rejection(record.live, beat)
         if refused:
-            raise WireError(refused, "seq", f"boot {message.boot_id}, seq {message.seq}")
+            raise WireError(refused, "seq", f"boot {beat.boot_id}, seq {beat.seq}")
         record.heard_ms = entry.id.ms
-        record.interval = message.interval_seconds
+        record.last_id = entry.id
+        record.held_since = None
+        record.interval = interval
         self._update(record, beaten(record.live, beat, now), facts)
 
-    def fall_silent(self, now: float, proved_until: float) -> None:
+    def fall_silent(self, now: float, proved_until: float, judge: Judge = always_offline) -> None:
         """Judge the nodes whose silence counts by now.
 
         Parameters
@@ -109,16 +178,35 @@ class Registry:
         proved_until : float
             Moment up to which the stream is known to have been read to its end: whoever's
             deadline lies behind it may have spoken without having been heard yet.
+        judge : callable
+            Says what each silence means; by itself, that the node has failed.
         """
         for node_id in list(self._silences.pop_due(min(now, proved_until))):
             record = self.nodes[node_id]
-            self._update(record, expired(record.live, now), record.facts)
+            self._update(record, _ruled(record, judge(record, now), now), record.facts)
 
     def defer(self, now: float) -> None:
         """Let nobody's silence count before one and a half intervals: nobody could be heard."""
         for record in self.nodes.values():
             record.live = deferred(record.live, now + record.live.policy.stale_after)
             self._silences.set(record.node_id, record.live.deadline)
+
+    def shift(self, seconds: float) -> None:
+        """Let all deadlines come later: this process itself stood still for so long."""
+        for record in self.nodes.values():
+            live = record.live
+            if live.deadline is not None:
+                record.live = deferred(live, live.deadline + seconds)
+                self._silences.set(record.node_id, record.live.deadline)
+
+    # --- what an operator before this one knew
+
+    def recall(self, node_id: str, memory: Memory) -> None:
+        """Take a node as the snapshot has it; before the stream is read, after the objects."""
+
+    def keep_specs(self, kept: Mapping[str, KeptSpec]) -> None:
+        """Take what people said of nodes whose objects may be gone; before the stream is read."""
+        self.kept_specs.update(kept)
 
     # --- objects
 
@@ -173,12 +261,11 @@ class Registry:
 
     def observe_kube_node(self, raw: dict[str, Any]) -> None:
         """Take a Node of the cluster."""
-        name, uid = raw["metadata"]["name"], raw["metadata"]["uid"]
-        node_id = keys.node_id_from_name(name)
-        self.kube_nodes[node_id] = KubeNode(name=name, uid=uid, node_id=node_id)
-        record = self.nodes.get(node_id)
-        if record and (record.observed is None or record.observed.owner_uid != uid):
-            self.checks.set(node_id, self.clock.monotonic())
+        node = KubeNode.parse(raw)
+        self.kube_nodes[node.node_id] = node
+        record = self.nodes.get(node.node_id)
+        if record and (record.observed is None or record.observed.owner_uid != node.uid):
+            self.checks.set(node.node_id, self.clock.monotonic())
 
     def forget_kube_node(self, name: str) -> None:
         """Take note that a Node is gone; what became of its object, the sweep sees to."""
@@ -210,7 +297,7 @@ class Registry:
         before, old_facts = record.live, record.facts
         record.live, record.facts = live, facts
         self._silences.set(record.node_id, live.deadline)
-        if live.state is not before.state:
+        if live.state is not before.state or live.reason != before.reason:
             self._on_transition(record, before)
         kind = _kind_of_news(before, live, old_facts, facts)
         if kind is not None:
@@ -231,6 +318,18 @@ class Registry:
             return 0.0
 
 
+def _ruled(record: NodeRecord, ruling: Ruling, now: float) -> Liveness:
+    match ruling.verdict:
+        case "answers":
+            return answering(record.live, now)
+        case "hold":
+            record.held_since = now if record.held_since is None else record.held_since
+            return deferred(record.live, ruling.until)
+        case "offline":
+            record.held_since = None
+            return expired(record.live, now, reason=ruling.reason, message=ruling.message)
+
+
 def _outdated(news: ObservedObject, known: ObservedObject | None) -> bool:
     return known is not None and known.uid == news.uid and news.version < known.version
 
@@ -243,21 +342,23 @@ def _ready_claim(status: FabricNodeStatus) -> tuple[str, str]:
     return ready.reason, ready.message
 
 
-def _beat(message: StatusMessage, facts: NodeFacts, at: float) -> Beat:
-    goodbye = message.goodbye
+def _beat(message: LeanMessage, facts: NodeFacts, at: float) -> Beat:
+    goodbye = message.get("goodbye")
     return Beat(
         at=at,
-        boot_id=message.boot_id,
-        seq=message.seq,
-        interval=message.interval_seconds,
-        goodbye=Goodbye(goodbye.reason, goodbye.expected_back_seconds) if goodbye else None,
+        boot_id=message.get("boot_id"),
+        seq=message.get("seq"),
+        interval=message.get("interval_seconds"),
+        goodbye=Goodbye(goodbye["reason"], goodbye.get("expected_back_seconds"))
+        if goodbye
+        else None,
         faults=faults_of(facts),
     )
 
 
-def _clock_offset(message: StatusMessage, entry: Entry) -> float | None:
+def _clock_offset(message: LeanMessage, entry: Entry) -> float | None:
     try:
-        return parse_timestamp(message.timestamp) - entry.id.ms / 1000
+        return parse_timestamp(message["timestamp"]) - entry.id.ms / 1000
     except WireError:
         return None  # a date that is none, such as 30 February: the node speaks all the same
 
@@ -276,8 +377,5 @@ def _kind_of_news(
     return None if old == facts else WriteKind.TEXT
 
 
-def _details(facts: NodeFacts) -> NodeFacts:
-    return replace(
-        facts, utilization=None, vram_used=None, running=None, waiting=None,
-        disk_ratio=None, clock_offset=None,
-    )  # fmt: skip
+_details = operator.attrgetter(*(NodeFacts.__dataclass_fields__.keys() - _FIGURES))
+"""Gives of facts what is no figure."""

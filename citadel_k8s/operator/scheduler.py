@@ -2,25 +2,53 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.operator.metrics import OperatorMetrics
-from citadel_k8s.operator.reader import Reader
-from citadel_k8s.operator.registry import Registry
+from citadel_k8s.operator.registry import Judge, Registry, always_offline
 
 TICK: Final = 0.25
 """Seconds between two looks; adds an eighth of a second on average to the time of detection."""
 
 
+class Proof(Protocol):
+    """Who knows how far the stream has been read; the reader does, and the pipe knows better."""
+
+    @property
+    def proved_until(self) -> float | None:
+        """Moment (monotonic seconds) up to which nobody's word was missed; None before any."""
+        ...
+
+
 @dataclass(slots=True)
 class Scheduler:
-    """Ticks."""
+    """Ticks.
+
+    Parameters
+    ----------
+    registry : Registry
+        Whose nodes fall silent.
+    proof : Proof
+        How far silence is proved.
+    clock : Clock
+        The operator's clock.
+    metrics : OperatorMetrics
+        What is counted.
+    judge : callable
+        Says what each silence means.
+
+    Attributes
+    ----------
+    ticked_at
+        Moment of the last tick; None before the first.
+    """
 
     registry: Registry
-    reader: Reader
+    proof: Proof
     clock: Clock
     metrics: OperatorMetrics
+    judge: Judge = always_offline
     ticked_at: float | None = None
 
     async def run(self) -> None:
@@ -35,5 +63,6 @@ class Scheduler:
         if self.ticked_at is not None:
             self.metrics.loop_lag.set(max(0.0, now - self.ticked_at - TICK))
         self.ticked_at = now
-        if self.reader.proved_until is not None:
-            self.registry.fall_silent(now, self.reader.proved_until)
+        proved_until = self.proof.proved_until
+        if proved_until is not None:
+            self.registry.fall_silent(now, proved_until, self.judge)
