@@ -17,10 +17,12 @@ How to use it::
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from citadel_k8s.local import alertmanager
 from citadel_k8s.local.binaries import Binaries, find
 from citadel_k8s.local.cache import quiet
 from citadel_k8s.local.stack import Stack
@@ -33,15 +35,25 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Find or build the Kubernetes programs before the first test: a build outlasts any timeout."""
     if session.config.option.collectonly:
         return
-    if any(NEED_KUBE & set(getattr(item, "fixturenames", ())) for item in session.items):
-        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-        asyncio.run(find(terminal.write_line if terminal else quiet))
+    asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    report = terminal.write_line if terminal else quiet
+    if NEED_KUBE & asked:
+        asyncio.run(find(report))
+    if "alertmanager_program" in asked:
+        asyncio.run(alertmanager.find(report))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def binaries() -> Binaries:
     """The Kubernetes programs."""
     return await find()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def alertmanager_program() -> Path:
+    """The Alertmanager program."""
+    return await alertmanager.find()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
