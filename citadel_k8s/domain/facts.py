@@ -1,11 +1,19 @@
 """What a status message says, reduced to what the operator needs, in base units."""
 
+import functools
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from citadel_k8s.constants import NAME_MAX
-from citadel_k8s.models.wire import ServiceInfo, StatusMessage
-from citadel_k8s.models.wire_gpu import GpuInfo
+from citadel_k8s.models.lean import (
+    LeanCollector,
+    LeanGpu,
+    LeanMessage,
+    LeanService,
+    lean,
+)
+from citadel_k8s.models.wire import StatusMessage
 
 _GIB = 1024**3
 _MIB = 1024**2
@@ -19,6 +27,13 @@ REASON_MAX = 64
 
 INT64_MAX = 2**63 - 1
 """Largest integer of an object's schema. Source: OpenAPI's int64."""
+
+WORDS_KEPT: Final = 2048
+"""Words of messages, such as names of models, kept as they are shown: a fleet shares a few hundred,
+and each is then one object for all nodes. The rest costs what it would cost without."""
+
+WORD_MAX: Final = 64
+"""Longest word that is kept, in characters: what a hostile node makes up must not fill memory."""
 
 GPU_SOURCES = frozenset({"nvml", "fake-gpu", "drm"})
 """Names of the agent's sources that see GPUs."""
@@ -94,42 +109,51 @@ class NodeFacts:
         return next((s for s in known if s.state == "failed"), next(iter(known), None))
 
 
-def facts_from(message: StatusMessage, *, clock_offset: float | None = None) -> NodeFacts:
+def facts_from(
+    message: StatusMessage | LeanMessage,
+    *,
+    clock_offset: float | None = None,
+    before: "NodeFacts | None" = None,
+) -> NodeFacts:
     """Reduce a message.
 
     Parameters
     ----------
-    message : StatusMessage
-        As decoded.
+    message : StatusMessage or LeanMessage
+        As decoded; a lean one is what a reader of many messages has.
     clock_offset : float or None
         Sender's time minus the receiver's, in seconds.
+    before : NodeFacts or None
+        What the same node said before. What has not changed since is that very object, so that
+        it is neither made nor compared anew.
     """
-    status = message.status
-    gpus, services, system = status.gpu, status.services, status.system
+    said = lean(message) if isinstance(message, StatusMessage) else message
+    status = said["status"]
+    gpus, services, system = status.get("gpu"), status.get("services"), status["system"]
+    agent, config = said.get("agent"), status.get("config")
+    first = gpus[0] if gpus else None
     return NodeFacts(
-        gpus=_gpu_facts(message),
-        gpu_model=clip(gpus[0].name) if gpus else None,
-        driver=clip(gpus[0].driver) if gpus and gpus[0].driver else None,
-        services=tuple(_service_fact(s) for s in services) if services is not None else None,
-        utilization=_mean([g.utilization_percent for g in gpus or []], 100),
-        vram_used=_total([g.memory_used_mb for g in gpus or []], _MIB),
-        vram_total=_total([g.memory_total_mb for g in gpus or []], _MIB),
-        running=_requests([s.requests_running for s in services or []]),
-        waiting=_requests([s.requests_waiting for s in services or []]),
-        cpu_count=system.cpu_count,
-        memory_total=_scaled(system.memory_total_gb, _GIB),
-        disk_ratio=None if system.disk_percent is None else system.disk_percent / 100,
-        sources=tuple(
-            SourceFact(clip(c.name), c.state, reason_word(c.reason or NOT_REPORTED))
-            for c in status.collectors or []
-            if c.state != "ok"
-        ),
-        addresses=_addresses(message),
-        agent_version=clip(message.agent.version) if message.agent else None,
+        gpus=None if gpus is None else _gpu_facts(gpus, before.gpus if before else None),
+        gpu_model=_clipped(first["name"]) if first else None,
+        driver=_clipped(first.get("driver") or None) if first else None,
+        services=None
+        if services is None
+        else _service_facts(services, before.services if before else None),
+        utilization=_mean([g.get("utilization_percent") for g in gpus or ()], 100),
+        vram_used=_total([g.get("memory_used_mb") for g in gpus or ()], _MIB),
+        vram_total=_total([g.get("memory_total_mb") for g in gpus or ()], _MIB),
+        running=_requests([s.get("requests_running") for s in services or ()]),
+        waiting=_requests([s.get("requests_waiting") for s in services or ()]),
+        cpu_count=system.get("cpu_count"),
+        memory_total=_scaled(system.get("memory_total_gb"), _GIB),
+        disk_ratio=_ratio(system.get("disk_percent")),
+        sources=_silent_sources(status.get("collectors")),
+        addresses=_addresses(said, before.addresses if before else ()),
+        agent_version=_clipped(agent["version"]) if agent else None,
         clock_offset=clock_offset,
-        config_revision=_clipped(status.config.revision) if status.config else None,
-        config_error=_clipped(status.config.error) if status.config else None,
-        status_port=message.status_port,
+        config_revision=_clipped(config.get("revision")) if config else None,
+        config_error=_clipped(config.get("error")) if config else None,
+        status_port=said.get("status_port"),
     )
 
 
@@ -141,8 +165,17 @@ def clip(text: str, length: int = NAME_MAX) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
 
 
+def _word(text: str) -> str:
+    return _kept_word(text) if len(text) <= WORD_MAX else clip(text)
+
+
+@functools.lru_cache(WORDS_KEPT)
+def _kept_word(text: str) -> str:
+    return clip(text)
+
+
 def _clipped(text: str | None) -> str | None:
-    return None if text is None else clip(text)
+    return None if text is None else _word(text)
 
 
 def reason_word(text: str) -> str:
@@ -152,41 +185,71 @@ def reason_word(text: str) -> str:
     return word if word[:1].isalpha() else NOT_REPORTED
 
 
-def _gpu_facts(message: StatusMessage) -> tuple[GpuFact, ...] | None:
-    if message.status.gpu is None:
-        return None
-    return tuple(_gpu_fact(gpu) for gpu in message.status.gpu)
+def _gpu_facts(gpus: list[LeanGpu], before: tuple[GpuFact, ...] | None) -> tuple[GpuFact, ...]:
+    if before is not None and len(before) == len(gpus) and all(map(_says, gpus, before)):
+        return before
+    return tuple(_gpu_fact(gpu) for gpu in gpus)
 
 
-def _gpu_fact(gpu: GpuInfo) -> GpuFact:
-    health = gpu.health if gpu.health in {"ok", "degraded", "failed"} else "unknown"
+def _says(gpu: LeanGpu, fact: GpuFact) -> bool:
+    """Say whether a GPU is plainly what it was; one whose words had to be changed is made anew."""
+    return (
+        gpu["index"] == fact.index
+        and gpu.get("uuid") == fact.uuid
+        and gpu.get("health") == fact.health
+        and not gpu.get("reason")
+        and fact.reason is None
+    )
+
+
+def _gpu_fact(gpu: LeanGpu) -> GpuFact:
+    health, uuid, reason = gpu.get("health"), gpu.get("uuid"), gpu.get("reason")
     return GpuFact(
-        index=gpu.index,
-        uuid=clip(gpu.uuid) if gpu.uuid else None,
-        health=health,
-        reason=reason_word(gpu.reason) if gpu.reason else None,
+        index=gpu["index"],
+        uuid=clip(uuid) if uuid else None,
+        health=health if health in {"ok", "degraded", "failed"} else "unknown",
+        reason=reason_word(reason) if reason else None,
     )
 
 
-def _service_fact(service: ServiceInfo) -> ServiceFact:
-    # The first messages said "healthy" where all later ones say "ok".
-    health = "ok" if service.health == "healthy" else clip(service.health or "unknown")
-    models = service.models
+def _service_facts(
+    services: list[LeanService], before: tuple[ServiceFact, ...] | None
+) -> tuple[ServiceFact, ...]:
+    facts = tuple(_service_fact(service) for service in services)
+    return before if before is not None and facts == before else facts
+
+
+def _service_fact(service: LeanService) -> ServiceFact:
+    health, models, reason = service.get("health"), service.get("models"), service.get("reason")
     return ServiceFact(
-        name=clip(service.name),
-        type=clip(service.type),
-        status=clip(service.status),
-        health=health,
-        port=service.port,
-        models=tuple(clip(m) for m in models) if models is not None else None,
-        reason=reason_word(service.reason) if service.reason else None,
+        name=_word(service["name"]),
+        type=_word(service["type"]),
+        status=_word(service["status"]),
+        # The first messages said "healthy" where all later ones say "ok".
+        health="ok" if health == "healthy" else _word(health or "unknown"),
+        port=service.get("port"),
+        models=None if models is None else tuple(_word(model) for model in models),
+        reason=reason_word(reason) if reason else None,
     )
 
 
-def _addresses(message: StatusMessage) -> tuple[str, ...]:
-    node = message.status.node
-    known = [*(message.addresses or []), node.network_ip, node.tailscale_ip]
-    return tuple(dict.fromkeys(clip(address) for address in known if address))
+def _silent_sources(collectors: list[LeanCollector] | None) -> tuple[SourceFact, ...]:
+    return tuple(
+        SourceFact(_word(c["name"]), c["state"], reason_word(c.get("reason") or NOT_REPORTED))
+        for c in collectors or ()
+        if c["state"] != "ok"
+    )
+
+
+def _addresses(message: LeanMessage, before: tuple[str, ...]) -> tuple[str, ...]:
+    node = message["status"]["node"]
+    known = [*(message.get("addresses") or ()), node.get("network_ip"), node.get("tailscale_ip")]
+    found = tuple(dict.fromkeys(clip(address) for address in known if address))
+    return before if found == before else found
+
+
+def _ratio(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
 
 
 def _mean(values: list[float | None], scale: float) -> float | None:

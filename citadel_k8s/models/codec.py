@@ -16,6 +16,10 @@ _DETAIL_MAX = 200
 """Longest quotation of somebody else's words in an error, in characters: one log line."""
 
 
+_MAJOR = WIRE_VERSION.partition(".")[0] + "."
+"""How the versions begin that are read here."""
+
+
 def encode(message: StatusMessage) -> bytes:
     """Give the JSON text of a message, without keys whose value is not known."""
     return message.model_dump_json(exclude_none=True).encode()
@@ -60,6 +64,12 @@ def validate(document: Any, *, node_id: str = "") -> StatusMessage:
     return message
 
 
+def readable_version(version: Any) -> bool:
+    """Say whether a version names a format that is read here; None stands for the first."""
+    # Additive keys do not move the version; a new major number is a format nobody here can read.
+    return version is None or str(version).startswith(_MAJOR)
+
+
 def parse_timestamp(text: str) -> float:
     """Give the seconds since the epoch of an RFC 3339 text.
 
@@ -101,8 +111,7 @@ def _envelope(document: Any, node_id: str) -> dict[str, Any]:
 
 
 def _check_version(version: Any, field: str) -> None:
-    # Additive keys do not move the version; a new major number is a format nobody here can read.
-    if version is not None and not str(version).startswith(WIRE_VERSION.partition(".")[0] + "."):
+    if not readable_version(version):
         raise WireError("UnsupportedVersion", field, _clip(repr(version)))
 
 
