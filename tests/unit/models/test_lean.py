@@ -135,7 +135,7 @@ def test_what_did_not_change_is_the_very_object_of_before() -> None:
 )
 def test_a_gpu_that_changed_is_told_anew(change: dict[str, Any]) -> None:
     before = facts_from(message())
-    changed = message(gpu=[gpu(0, **change), *(gpu(index) for index in range(1, 8))])
+    changed = message(gpu=[gpu(0) | change, *(gpu(index) for index in range(1, 8))])
 
     assert facts_from(changed, before=before) == facts_from(changed)
 
