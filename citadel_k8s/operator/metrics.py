@@ -34,6 +34,11 @@ class OperatorMetrics:
             ["result"],
             registry=registry,
         )
+        self.entries_lost = Counter(
+            "citadel_operator_entries_lost",
+            "Stream entries that were trimmed before they were read.",
+            registry=registry,
+        )
         self.stream_lag = Gauge(
             "citadel_operator_stream_lag_seconds",
             "Age of the newest entry when it was read.",
@@ -74,9 +79,74 @@ class OperatorMetrics:
             "How late the last tick of the scheduler was.",
             registry=registry,
         )
+        self.config_sends = Counter(
+            "citadel_operator_config_sends",
+            "Configurations sent to nodes.",
+            ["result"],
+            registry=registry,
+        )
+        self.config_pending = Gauge(
+            "citadel_operator_config_pending",
+            "Nodes that report another configuration than is asked of them.",
+            registry=registry,
+        )
         self.write_seconds = Histogram(
             "citadel_operator_write_duration_seconds",
             "Time until the API server answered a write.",
+            registry=registry,
+        )
+
+        self.leader = Gauge(
+            "citadel_operator_leader", "Whether this operator may write.", registry=registry
+        )
+        self.lease_age = Gauge(
+            "citadel_operator_lease_renewal_age_seconds",
+            "Seconds since this operator last asked for a renewal that it got; NaN if never.",
+            registry=registry,
+        )
+        self.lease_failures = Counter(
+            "citadel_operator_lease_failures",
+            "Looks at the Lease and renewals that failed, by HTTP status (0: no answer).",
+            ["status"],
+            registry=registry,
+        )
+        self.snapshot_nodes = Gauge(
+            "citadel_operator_snapshot_nodes", "Nodes in the snapshot.", registry=registry
+        )
+        self.snapshot_seconds = Gauge(
+            "citadel_operator_snapshot_duration_seconds",
+            "Time that the last save of the snapshot took.",
+            registry=registry,
+        )
+        self.snapshot_fields = Counter(
+            "citadel_operator_snapshot_fields_written",
+            "Fields of the snapshot that were written or removed.",
+            registry=registry,
+        )
+        self.snapshot_failures = Counter(
+            "citadel_operator_snapshot_failures",
+            "Saves of the snapshot that failed.",
+            registry=registry,
+        )
+        self.snapshot_unreadable = Counter(
+            "citadel_operator_snapshot_unreadable",
+            "Fields of a snapshot that could not be read and were passed over.",
+            registry=registry,
+        )
+        self.trimmed = Counter(
+            "citadel_operator_stream_trimmed_entries",
+            "Entries that were dropped from the stream for their age.",
+            registry=registry,
+        )
+        self.groups_destroyed = Counter(
+            "citadel_operator_config_groups_destroyed",
+            "Consumer groups of nodes that are gone.",
+            registry=registry,
+        )
+        self.objects_removed = Counter(
+            "citadel_operator_objects_removed",
+            "Objects of decommissioned nodes that were deleted, by reason.",
+            ["reason"],
             registry=registry,
         )
 

@@ -145,6 +145,7 @@ class NodeRecord:
     held_since: float | None = None
     config_wanted: str | None = None
     config_error: str | None = None
+    config_unsupported: tuple[str, ...] = ()
     last_id: EntryId | None = None
     expected: bool = False
 
