@@ -84,11 +84,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class StreamHead:
-    """Where the stream stands: last id ever given, the server's clock (ms), entries in it."""
+    """Where the stream stands: last id ever given, the server's clock (ms), entries in it.
+
+    ``added`` counts the entries that it ever got, those trimmed since among them; None where a
+    server does not count.
+    """
 
     last_id: EntryId
     now_ms: int
     length: int
+    added: int | None = None
 
 
 class StatusStream(Protocol):

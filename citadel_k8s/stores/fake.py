@@ -32,6 +32,7 @@ class FakeStatusStream(StatusStream):
         self._clock = clock or SystemClock()
         self._entries: list[tuple[EntryId, Mapping[bytes, bytes]]] = []
         self._last = EntryId.ZERO
+        self._added = 0
         self._hashes: dict[str, dict[str, bytes]] = {}
         self._grown = asyncio.Event()
         self.down = ""
@@ -41,12 +42,13 @@ class FakeStatusStream(StatusStream):
         moment = EntryId(self._now_ms() if at_ms is None else at_ms, 0)
         self._last = max(moment, EntryId(self._last.ms, self._last.seq + 1))
         self._entries.append((self._last, dict(fields)))
+        self._added += 1
         self._grown.set()
         return self._last
 
     def flush(self) -> None:
         """Forget everything, last id and hashes too, as FLUSHALL does."""
-        self._entries, self._hashes, self._last = [], {}, EntryId.ZERO
+        self._entries, self._hashes, self._last, self._added = [], {}, EntryId.ZERO, 0
 
     @override
     async def read(
@@ -68,7 +70,7 @@ class FakeStatusStream(StatusStream):
     @override
     async def head(self) -> StreamHead:
         self._check()
-        return StreamHead(self._last, self._now_ms(), len(self._entries))
+        return StreamHead(self._last, self._now_ms(), len(self._entries), self._added)
 
     @override
     async def append(self, node_id: str, payload: bytes) -> EntryId:

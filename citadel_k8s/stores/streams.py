@@ -4,7 +4,7 @@
 `citadel_k8s.stores.fake` has one in memory, held to the same contract.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from redis import exceptions
@@ -104,7 +104,31 @@ class RedisStatusStream(StatusStream):
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
             info = _stream_info(answers[1])
         now_ms = answers[0][0] * 1000 + answers[0][1] // 1000
-        return StreamHead(EntryId.parse(info["last-generated-id"]), now_ms, info["length"])
+        return StreamHead(
+            EntryId.parse(info["last-generated-id"]),
+            now_ms,
+            info["length"],
+            info.get("entries-added"),
+        )
+
+    async def append_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Add many entries in one round trip: pairs of node id and payload, in their order.
+
+        Raises
+        ------
+        StreamError
+            If the server did not take them all; it may have taken the first of them.
+        """
+        timestamp = format_timestamp(self._clock.now())
+        async with self._server.edge("appending"):
+            pipeline: Any = self._redis.pipeline(transaction=False)
+            for node_id, payload in messages:
+                pipeline.xadd(
+                    self.stream,
+                    {"nodeId": node_id, "timestamp": timestamp, "payload": payload},
+                    maxlen=self._max_length,
+                )
+            await pipeline.execute()
 
     @override
     async def append(self, node_id: str, payload: bytes) -> EntryId:
@@ -152,7 +176,7 @@ class RedisStatusStream(StatusStream):
 
 def _stream_info(answer: Any) -> dict[str, Any]:
     if isinstance(answer, exceptions.ResponseError) and "no such key" in str(answer):
-        return {"last-generated-id": b"0-0", "length": 0}
+        return {"last-generated-id": b"0-0", "length": 0, "entries-added": 0}
     if isinstance(answer, Exception):
         raise answer
     info: dict[str, Any] = answer

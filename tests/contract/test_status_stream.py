@@ -188,3 +188,15 @@ async def test_the_stream_works_again_after_it_was_closed(case: Case) -> None:
     last = await case.stream.append("n", b"")
     await case.stream.close()
     assert (await case.stream.head()).last_id == last
+
+
+async def test_the_head_counts_what_was_ever_added_trimmed_or_not(case: Case) -> None:
+    assert (await case.stream.head()).added == 0
+    for number in range(3):
+        last = await case.stream.append("n1", b"%d" % number)
+    await case.stream.trim(last.ms + 1)
+    await case.stream.append("n1", b"{}")
+
+    head = await case.stream.head()
+
+    assert (head.added, head.length) == (4, 1)

@@ -17,7 +17,12 @@ class Stream:
     def __init__(self, world: World) -> None:
         self.world = world
         self.entries: list[Entry] = []
+        self.trimmed = 0
         self.down = False
+
+    def trim(self, keep: int) -> None:
+        self.trimmed += len(self.entries) - keep
+        self.entries = self.entries[-keep:]
 
     async def read(self, after, *, count=500, block=2.0):
         if self.down:
@@ -33,7 +38,9 @@ class Stream:
             self.world.clock.advance(1)
             raise StreamError("away")
         last = self.entries[-1].id if self.entries else EntryId.ZERO
-        return StreamHead(last, int(self.world.clock.now() * 1000), len(self.entries))
+        length = len(self.entries)
+        now_ms = int(self.world.clock.now() * 1000)
+        return StreamHead(last, now_ms, length, self.trimmed + length)
 
 
 class Setting:
@@ -73,6 +80,9 @@ class Setting:
             "citadel_operator_entries_total", {"result": reason}
         )
         return value or 0.0
+
+    def lost(self) -> float | None:
+        return self.metrics.registry.get_sample_value("citadel_operator_entries_lost_total")
 
 
 @pytest.fixture
@@ -206,3 +216,79 @@ async def test_an_id_from_the_future_is_taken_for_now(setting):
     assert record.heard_ms == int(setting.world.clock.now() * 1000)
     assert record.facts.clock_offset == pytest.approx(0, abs=1)
     assert setting.reader.cursor == last
+
+
+async def test_entries_trimmed_below_the_cursor_are_counted_and_silence_is_deferred(setting):
+    for node in ("gpu-1", "gpu-2"):
+        setting.speak(node)
+    await setting.reader.step()
+    setting.world.clock.advance(34)
+    for _ in range(9):
+        setting.speak("gpu-2")
+    setting.stream.trim(keep=3)
+    await setting.reader.step()
+    assert setting.lost() == 6
+    deadline = setting.world.registry.nodes["gpu-1"].live.deadline
+    assert deadline == pytest.approx(setting.world.clock.monotonic() + 15)
+
+
+async def test_entries_trimmed_after_they_were_read_are_not_lost(setting):
+    setting.speak()
+    await setting.reader.step()
+    for _ in range(3):
+        for _ in range(5):
+            setting.speak()
+        await setting.reader.step()
+        setting.stream.trim(keep=1)
+        await setting.reader.step()
+    assert setting.lost() == 0
+
+
+async def test_what_was_trimmed_before_this_operator_read_anything_is_not_its_loss(setting):
+    for _ in range(5):
+        setting.speak()
+    setting.stream.trim(keep=2)
+    await setting.reader.step()
+    await setting.reader.step()
+    assert setting.lost() == 0
+
+
+async def test_a_read_that_failed_halfway_is_counted_once(setting):
+    setting.speak()
+    await setting.reader.step()
+    setting.speak()
+    head = setting.stream.head
+    setting.stream.head = unreachable
+    with pytest.raises(StreamError):
+        await setting.reader.step()
+    setting.stream.head = head
+    await setting.reader.step()
+    assert setting.lost() == 0
+    assert setting.metrics.registry.get_sample_value("citadel_operator_stream_resets_total") == 0
+
+
+async def unreachable():
+    raise StreamError("away")
+
+
+async def test_a_stream_made_anew_with_later_ids_is_read_from_its_beginning(setting):
+    for _ in range(5):
+        setting.speak()
+    await setting.reader.step()
+    setting.stream.entries = []
+    setting.world.clock.advance(11)
+    setting.speak("gpu-2")
+    await setting.reader.step()
+    await setting.reader.step()
+    assert setting.metrics.registry.get_sample_value("citadel_operator_stream_resets_total") == 1
+    assert setting.world.state("gpu-2") == "Online"
+
+
+async def test_a_backlog_is_read_without_a_pause(setting):
+    for _ in range(2 * READ_COUNT):
+        setting.speak()
+    await setting.reader.step()
+    assert setting.reader.behind
+    await setting.reader.step()
+    await setting.reader.step()
+    assert not setting.reader.behind
