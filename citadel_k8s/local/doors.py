@@ -1,0 +1,80 @@
+"""Doors of simulated nodes: one listening socket each, at which a node answers for its health."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Final
+
+from typing_extensions import override
+
+from citadel_k8s.local.ports import LOOPBACK
+
+BACKLOG: Final = 4
+"""Callers that may wait at one door: an operator asks each node once at a time."""
+
+REQUEST_MAX: Final = 8192
+"""Bytes of a request after which a caller who still says nothing sensible is left."""
+
+
+class Door:
+    """One node's ``/health``, as its agent gives it to who may ask.
+
+    Parameters
+    ----------
+    node_id : str
+        Whose it is.
+    boot_id : callable
+        Gives the boot id of the moment.
+    """
+
+    def __init__(self, node_id: str, boot_id: Callable[[], str]) -> None:
+        self._node_id = node_id
+        self._boot_id = boot_id
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        self.asked = 0
+
+    async def open(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Answer(self._answer), LOOPBACK, self.port, backlog=BACKLOG
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def shut(self) -> None:
+        """Refuse whoever comes."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _answer(self, request: bytes) -> bytes:
+        self.asked += 1
+        if not request.startswith(b"GET /health"):
+            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        said = {"status": "ok", "nodeId": self._node_id, "bootId": self._boot_id()}
+        body = json.dumps(said).encode()
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class _Answer(asyncio.Protocol):
+    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
+        self._answer = answer
+        self._request = b""
+        self._transport: asyncio.Transport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._request += data
+        if self._transport is None or (
+            b"\r\n\r\n" not in self._request and len(self._request) < REQUEST_MAX
+        ):
+            return
+        self._transport.write(self._answer(self._request))
+        self._transport.close()
