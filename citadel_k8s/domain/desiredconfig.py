@@ -75,7 +75,7 @@ def desired_config(
     """
     asked = config or {}
     for key in _ADDRESSEES:
-        if asked.get(key) not in {None, "", node_id}:
+        if (asked.get(key) or node_id) != node_id:
             raise WireError("OtherNode", f"config.{key}", "is not the node of this object")
     change = check(asked, check_engine)
     # To have no services is asked for in two ways, of which a message knows one.
