@@ -10,6 +10,7 @@ from citadel_k8s.clients.kube.apply import Applier
 from citadel_k8s.clients.kube.transport import (
     MERGE_PATCH,
     REQUEST_TIMEOUT,
+    Guard,
     Transport,
     configure,
 )
@@ -73,6 +74,14 @@ class KubeClient:
     def with_token(self, token: str) -> "KubeClient":
         """Give a client of the same server that is whoever the token says."""
         return KubeClient(self._transport.with_token(token))
+
+    def guarded(self, guard: Guard) -> "KubeClient":
+        """Give a client over the same connections whose writes a guard allows and bounds.
+
+        A write that it does not allow is not sent and has status `NOT_ALLOWED`; one that it
+        allows for so many seconds is given up after them.
+        """
+        return KubeClient(self._transport.guarded(guard))
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -5,6 +5,7 @@ cost several times the memory and the time, and know nothing of our own kinds.
 """
 
 import asyncio
+import copy
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -33,6 +34,12 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 UNAUTHORIZED: Final = 401
 
+NOT_ALLOWED: Final = -2
+"""Status of a write that was not sent because this process may not write now."""
+
+Guard = Callable[[], float]
+"""Gives the seconds for which this process may still write; 0 or less: it may not."""
+
 _MESSAGE_MAX: Final = 1000
 """Longest quotation of a server's answer, in characters."""
 
@@ -60,6 +67,7 @@ class Transport:
     ) -> None:
         self.configuration = configuration
         self._renew = renew
+        self._guard: Guard | None = None
         self._refused = False
         # Left to it, aiohttp reads proxies and ~/.netrc again for every request: 1.0 of the 2.2 ms
         # of CPU that a patch of a 2 kB status takes (2 cores of a virtual machine, Python 3.11).
@@ -83,6 +91,16 @@ class Transport:
             setattr(other, name, getattr(mine, name))
         other.api_key = {"BearerToken": f"Bearer {token}"}
         return Transport(other, self._timeout)
+
+    def guarded(self, guard: Guard) -> "Transport":
+        """Give a transport over the same connections whose writes a guard allows and bounds.
+
+        Asked as the last thing before a write is sent, so that a process which was stopped while
+        it got ready does not write when it goes on.
+        """
+        other = copy.copy(self)
+        other._guard = guard  # noqa: SLF001 - its own copy
+        return other
 
     async def request(
         self,
@@ -110,16 +128,15 @@ class Transport:
         url = f"{self.configuration.host}{path}"
         if query:
             url += f"?{urlencode(query)}"
-        limit = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=CONNECT_TIMEOUT)
+        limit = timeout or self._timeout
         try:
             await self._renew_token()
             headers = await self._headers(content_type)
-            answer = await self._rest.request(
-                method, url, headers=headers, body=body, _request_timeout=limit
-            )
-            data = await answer.read()
+            if method != "GET":
+                limit = min(limit, self._allowed(asked))
+            answer, data = await self._answer(method, url, headers, body, limit)
         except TimeoutError as error:
-            raise KubeError(0, f"{asked}: no answer within {limit.total:g} s") from error
+            raise KubeError(0, f"{asked}: no answer within {limit:.3g} s") from error
         except (aiohttp.ClientError, OSError, config.ConfigException, ConfigError) as error:
             raise KubeError(0, f"{asked}: {str(error) or type(error).__name__}") from error
         self._refused = answer.status == UNAUTHORIZED
@@ -128,6 +145,25 @@ class Transport:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._rest.close()
+
+    async def _answer(
+        self, method: str, url: str, headers: dict[str, str], body: Any, limit: float
+    ) -> tuple[RESTResponse, bytes]:
+        timeout = aiohttp.ClientTimeout(total=limit, sock_connect=CONNECT_TIMEOUT)
+        # aiohttp rounds a limit of over 5 s up to the next whole second; a lease does not wait.
+        async with asyncio.timeout(limit):
+            answer = await self._rest.request(
+                method, url, headers=headers, body=body, _request_timeout=timeout
+            )
+            return answer, await answer.read()
+
+    def _allowed(self, asked: str) -> float:
+        if self._guard is None:
+            return float("inf")
+        seconds = self._guard()
+        if seconds <= 0:
+            raise KubeError(NOT_ALLOWED, f"{asked}: not sent: another operator may write now")
+        return seconds
 
     async def _renew_token(self) -> None:
         # Tokens of cloud accounts live for minutes; a plugin that the kubeconfig names makes more.
