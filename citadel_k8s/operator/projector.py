@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import json
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,10 +24,8 @@ from citadel_k8s.models.codec import format_timestamp
 from citadel_k8s.models.fabricnode import GROUP, KIND, VERSION
 from citadel_k8s.operator.metrics import OperatorMetrics
 from citadel_k8s.operator.records import NodeRecord, ObservedObject
+from citadel_k8s.operator.refusals import Refusals
 from citadel_k8s.operator.registry import Registry
-from citadel_k8s.telemetry.log import RepeatLog, get_logger
-
-_log = get_logger("operator.projector")
 
 TICK: Final = 0.1
 """Seconds between two looks at what is due."""
@@ -40,26 +39,12 @@ FAST_RATE: Final = 50.0
 SLOW_RATE: Final = 10.0
 """Writes per second for texts and refreshes, over the whole fleet."""
 
-BACKOFF_MIN: Final = 1.0
-"""Seconds before a refused write is tried again, doubled each time."""
-
-BACKOFF_MAX: Final = 30.0
-"""Longest wait between two tries of one object, in seconds."""
-
-HOLD_MAX: Final = 8.0
-"""Longest wait of everybody for a server in trouble, in seconds, unless it names a longer one: one
-that is back is noticed within it, and one that is down is asked by a few."""
-
-
-RETRY_AFTER_MAX: Final = 60.0
-"""Longest wait that a server may ask for, in seconds. The API server's own priority and fairness
-asks for one; a proxy that asks for an hour would blind everybody."""
+ANSWER_LATE: Final = 5.0
+"""Seconds without an answer to a write after which the server is said not to answer: a hundred
+times what a write takes, a sixth of what it may take."""
 
 NOT_FOUND: Final = 404
 """HTTP status of an object that is gone."""
-
-SERVER_TROUBLE: Final = frozenset({0, 429, 500, 503, 504})
-"""HTTP statuses (0: no answer) that speak of the server and not of the one object."""
 
 
 class FabricNodeApi(Protocol):
@@ -112,11 +97,6 @@ class Projector:
         What is counted.
     jitter : callable
         Gives a random number in [0, 1).
-
-    Attributes
-    ----------
-    trouble
-        Why the server takes no writes at all; None if it does, as far as is known.
     """
 
     api: FabricNodeApi
@@ -124,17 +104,13 @@ class Projector:
     clock: Clock
     metrics: OperatorMetrics
     jitter: Callable[[], float] = random.random
-    trouble: str | None = None
     _waiting: list[tuple[tuple[int, int], str]] = field(
         default_factory=list[tuple[tuple[int, int], str]]
     )
     _ranks: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
-    _busy: set[str] = field(default_factory=set[str])
-    _failures: dict[str, int] = field(default_factory=dict[str, int])
+    _busy: dict[str, float] = field(default_factory=dict[str, float])
     _buckets: dict[bool, Bucket] = field(default_factory=dict[bool, Bucket])
-    _hold_until: float = 0.0
-    _troubles: int = 0
-    _repeats: RepeatLog = field(init=False)
+    _refusals: Refusals = field(init=False)
 
     def __post_init__(self) -> None:
         now = self.clock.monotonic()
@@ -142,7 +118,15 @@ class Projector:
             True: Bucket(FAST_RATE, FAST_RATE, now),
             False: Bucket(SLOW_RATE, SLOW_RATE, now),
         }
-        self._repeats = RepeatLog(_log, "write_failing", clock=self.clock)
+        self._refusals = Refusals(self.clock, self.jitter)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the server takes no writes at all; None if it does, as far as is known."""
+        waits = self.clock.monotonic() - min(self._busy.values(), default=math.inf)
+        if self._refusals.trouble is None and waits > ANSWER_LATE:
+            return f"no answer to a write for {waits:.0f} s"
+        return self._refusals.trouble
 
     async def run(self) -> None:
         """Write for ever."""
@@ -162,13 +146,15 @@ class Projector:
                 # A node of which nothing can be made must not end the watch over all others.
                 self._refused(node_id, KubeError(-1, repr(error)), error)
         chosen: list[str] = []
-        while self._waiting and now >= self._hold_until and len(self._busy) < WRITES_AT_ONCE:
+        if now < self._refusals.hold_until:
+            return chosen
+        while self._waiting and len(self._busy) < WRITES_AT_ONCE:
             rank, node_id = self._waiting[0]
             if self._ranks.get(node_id) == rank:
                 if not self._buckets[rank[0] <= WriteKind.DETAIL].take(now):
                     break
                 del self._ranks[node_id]
-                self._busy.add(node_id)
+                self._busy[node_id] = now
                 chosen.append(node_id)
             heapq.heappop(self._waiting)
         return chosen
@@ -192,9 +178,13 @@ class Projector:
         """Decide whether a node is due, and if not, when to look again."""
         record = self.registry.nodes.get(node_id)
         if record is None:
+            self._refusals.forget(node_id)
             return
         if node_id in self._busy:
             self.registry.checks.set(node_id, now + TICK)
+            return
+        if now < self._refusals.until(node_id):
+            self.registry.checks.set(node_id, self._refusals.until(node_id))
             return
         if not _worth_writing(record):
             return
@@ -202,7 +192,9 @@ class Projector:
         if kind is WriteKind.DETAIL and record.written.dirty_since is None:
             record.written = replace(record.written, dirty_since=now)
         due = due_at(kind, record.written, len(self.registry.nodes), now)
-        if due > now:
+        # A write whose answer was lost may have been done; that the server is well again, only a
+        # write that it answers can tell.
+        if due > now and node_id not in self._refusals:
             self.metrics.suppressed.inc()
             self.registry.checks.set(node_id, due)
             return
@@ -233,18 +225,16 @@ class Projector:
             if known is not None and error.status == NOT_FOUND:
                 # Deleted meanwhile, which the watch may have told already: no trouble of anybody's.
                 self.registry.forget_object(known.name, known.uid)
+                self._refusals.succeeded(node_id)
             else:
                 self._refused(node_id, error)
         except Exception as error:  # noqa: BLE001 - told and counted below
             # One object that cannot be dealt with must not end the watch over all others.
             self._refused(node_id, KubeError(-1, repr(error)), error)
         else:
-            self._failures.pop(node_id, None)
-            self._troubles = 0
-            self.trouble = None
-            self._repeats.recovered()
+            self._refusals.succeeded(node_id)
         finally:
-            self._busy.discard(node_id)
+            self._busy.pop(node_id, None)
 
     async def _bring_into_line(self, record: NodeRecord) -> None:
         if record.observed is None:
@@ -280,26 +270,7 @@ class Projector:
         self.registry.observe(raw)
 
     def _refused(self, node_id: str, error: KubeError, cause: Exception | None = None) -> None:
-        now = self.clock.monotonic()
-        failures = self._failures.get(node_id, 0) + 1
-        self._failures[node_id] = failures
-        delay = self._backoff(failures)
-        if error.retry_after is not None or error.status in SERVER_TROUBLE:
-            # It is the server: everybody waits, and longer as long as nothing succeeds. Where
-            # others succeed in between it is this object after all, as when a webhook fails on it.
-            self._troubles += 1
-            hold = max(
-                min(error.retry_after or 0.0, RETRY_AFTER_MAX),
-                min(HOLD_MAX, self._backoff(self._troubles)),
-            )
-            delay = hold if self._troubles > 1 else max(delay, hold)
-            self._hold_until = now + hold
-            self.trouble = str(error)
-        self.registry.checks.set(node_id, now + delay)
-        self._repeats.failed(node=node_id, error=str(error), exc_info=cause)
-
-    def _backoff(self, failures: int) -> float:
-        return min(BACKOFF_MAX, BACKOFF_MIN * 2.0 ** min(failures - 1, 10)) * (1 + self.jitter())
+        self.registry.checks.set(node_id, self._refusals.failed(node_id, error, cause))
 
     def _body(self, record: NodeRecord) -> dict[str, Any]:
         kube_node = self.registry.kube_nodes.get(record.node_id)

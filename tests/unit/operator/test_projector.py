@@ -1,6 +1,7 @@
 """Bringing objects into line: seldom, the worst first, until it is done."""
 
 import pytest
+import structlog
 
 from citadel_k8s.errors import KubeError
 from citadel_k8s.operator.metrics import OperatorMetrics
@@ -143,7 +144,7 @@ async def test_an_object_deleted_while_it_is_written_is_nobodys_trouble(setting)
 
     setting.projector.api.patch_fabric_node_status, kept = deleted, FakeKube()
     await setting.projector._write(node_id)
-    assert setting.projector._failures == {}
+    assert "gpu-1" not in setting.projector._refusals
     setting.projector.api = kept
     await setting.write()
     assert kept.objects["gpu-1"]["status"]["state"] == "Degraded"
@@ -287,3 +288,80 @@ async def test_what_the_server_does_not_keep_is_not_written_again_and_again(sett
     gpus[0] = gpu(0, health="failed", reason="GpuLost")
     await setting.pass_time(10, gpu=gpus)
     assert setting.status()["state"] == "Degraded"
+
+
+async def test_a_write_whose_answer_was_lost_is_made_again_until_the_server_answers(setting):
+    setting.world.beat()
+    await setting.write()
+    setting.world.clock.advance(35)
+    setting.world.silence()
+    patch = setting.kube.patch_fabric_node_status
+
+    async def cut_off(name, document):
+        setting.world.registry.observe(await patch(name, document))  # as the watch tells it
+        raise KubeError(0, "connection lost")
+
+    setting.kube.patch_fabric_node_status = cut_off
+    await setting.write()
+    assert setting.projector.trouble == "connection lost"
+    setting.kube.patch_fabric_node_status = patch
+    setting.world.clock.advance(3)
+    await setting.write()
+    assert setting.projector.trouble is None
+
+
+async def test_a_short_wait_does_not_end_a_longer_one(setting):
+    setting.world.beat("gpu-1")
+    setting.world.beat("gpu-2")
+    setting.kube.fault = KubeError(429, "too many requests", retry_after=20)
+    first, second = setting.projector.due()
+    await setting.projector._write(first)
+    setting.kube.fault = KubeError(500, "no")
+    await setting.projector._write(second)
+    setting.kube.fault = None
+    setting.world.clock.advance(19)
+    assert await setting.write() == []
+
+
+@pytest.mark.parametrize("status", [0, 200, 401, 403, 429, 500, 502, 503, 504])
+async def test_what_every_write_would_get_is_the_servers_trouble(setting, status):
+    setting.world.beat()
+    setting.kube.fault = KubeError(status, "no")
+    await setting.write()
+    assert setting.projector.trouble == "no"
+
+
+@pytest.mark.parametrize("status", [-2, -1, 400, 409, 413, 422])
+async def test_what_one_write_gets_is_not_the_servers_trouble(setting, status):
+    setting.world.beat()
+    setting.kube.fault = KubeError(status, "no")
+    await setting.write()
+    assert setting.projector.trouble is None
+
+
+async def test_a_refused_object_is_tried_seldom_however_much_happens_to_it(setting):
+    setting.kube.objects["gpu-1"] = {"metadata": {"uid": "x"}}  # another's, under this name
+    for number in range(60):
+        setting.world.beat(gpu=[gpu(0, utilization_percent=float(number * 37 % 100))])
+        await setting.write()
+        setting.world.clock.advance(5)
+    assert 300 / 30 <= len(setting.kube.requests) <= 300 / 30 + 6
+
+
+async def test_a_server_that_does_not_answer_a_write_is_told_soon(setting):
+    setting.world.beat()
+    assert setting.projector.due() == ["gpu-1"]
+    setting.world.clock.advance(4)
+    assert setting.projector.trouble is None
+    setting.world.clock.advance(3)
+    assert setting.projector.trouble == "no answer to a write for 7 s"
+
+
+async def test_an_object_refused_for_good_is_one_line_however_well_the_others_fare(setting):
+    setting.kube.objects["gpu-1"] = {"metadata": {"uid": "x"}}
+    setting.world.beat("gpu-1")
+    setting.world.beat("gpu-2")
+    with structlog.testing.capture_logs() as lines:
+        await setting.write()
+        await setting.pass_time(700, node_id="gpu-2")
+    assert [(line["event"], line["node"]) for line in lines] == [("write_refused", "gpu-1")]
