@@ -174,12 +174,13 @@ class Control:
 
     def vouches(self, outcome: Outcome, now: float) -> bool:
         """Say whether an outcome of a silent node tells it from nodes that live."""
+        recent = [kind for moment, kind in self.results if now - moment <= CONTROL_TTL]
         if outcome is Outcome.SOMEBODY_ELSE:
-            return True  # whoever has the address now, the node has it not
+            # Whoever has the address now, the node has it not; unless they always shared one.
+            return outcome not in recent
         if outcome not in _DOWN:
             return False
         # A wall refuses in the name of those behind it, so that a refusal proves no more by itself.
-        recent = [kind for moment, kind in self.results if now - moment <= CONTROL_TTL]
         reached = sum(1 for kind in recent if kind in REACHED)
         return reached > 0 and reached * 2 >= len(recent)
 

@@ -90,6 +90,37 @@ class OperatorMetrics:
             "Nodes that report another configuration than is asked of them.",
             registry=registry,
         )
+        self.pipe_healthy = Gauge(
+            "citadel_operator_pipe_healthy",
+            "Whether heartbeats can arrive: 1, 0, or NaN where it is not known.",
+            registry=registry,
+        )
+        self.canary_age = Gauge(
+            "citadel_operator_canary_age_seconds",
+            "Time since the last entry of the operator's own that came back; NaN before the first.",
+            registry=registry,
+        )
+        self.suspects = Gauge(
+            "citadel_operator_suspects",
+            "Living nodes that have been silent for one and a half intervals.",
+            registry=registry,
+        )
+        self.collapse = Gauge(
+            "citadel_operator_collapse",
+            "Whether so many nodes fell silent at once that silence alone proves nothing.",
+            registry=registry,
+        )
+        self.own_pauses = Counter(
+            "citadel_operator_own_pauses",
+            "Times this process itself stood still for seconds.",
+            registry=registry,
+        )
+        self.probes = Counter(
+            "citadel_operator_probes",
+            "Direct questions to nodes by what came of them.",
+            ["result"],
+            registry=registry,
+        )
         self.write_seconds = Histogram(
             "citadel_operator_write_duration_seconds",
             "Time until the API server answered a write.",
