@@ -2,28 +2,48 @@
 
 All moments are seconds of the operator's own monotonic clock. The age of a heartbeat comes from
 the receiver's side (its entry in the stream), never from the sender's clock. Functions give a new
-`Liveness`; nothing here waits, reads or writes.
+`Liveness`; nothing here waits, reads or writes. `absence` has what people and the cluster say,
+`restoring` what an operator before this one knew, `doubles` what gives a second agent away.
 
 The deadline of a node is when its silence counts. Reaching it is necessary and not sufficient:
-the caller proves first that the pipe was open past the deadline (see `expire`).
+the caller proves first that the pipe was open past the deadline (see `expired`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from citadel_k8s.constants import (
-    GOODBYE_MAX_SECONDS,
-    GOODBYE_SECONDS,
-    HEARTBEAT_INTERVAL,
-    INTERVAL_MAX,
-    INTERVAL_MIN,
-    MISSED_HEARTBEATS,
-    SKEW_SECONDS,
-    STALE_INTERVALS,
-)
+from citadel_k8s.constants import GOODBYE_MAX_SECONDS, GOODBYE_SECONDS
+from citadel_k8s.domain import flapping
 from citadel_k8s.domain.facts import clip, reason_word
-from citadel_k8s.domain.verdicts import Fault
+from citadel_k8s.domain.life import (
+    ALIVE,
+    NEVER_YET,
+    ON_TIME,
+    PUBLISH_FAILING,
+    Beat,
+    Goodbye,
+    Liveness,
+    Phase,
+    Policy,
+    Words,
+    shown,
+)
 from citadel_k8s.models.fabricnode import NodeState
+
+__all__ = [
+    "ALIVE",
+    "Beat",
+    "Goodbye",
+    "Liveness",
+    "Phase",
+    "Policy",
+    "answering",
+    "beaten",
+    "created",
+    "deferred",
+    "expired",
+    "rejection",
+]
 
 CONFIRMING_REPORTS: Final = 2
 """Reports in a row that make a soft fault, or its end, believed; and heartbeats in a row that
@@ -33,129 +53,19 @@ FORMER_BOOTS_MAX: Final = 8
 """Boot ids remembered of a node. A crash loop makes one in 10 s at most, and a straggler from
 before 80 s is older than every retry."""
 
-ALIVE: Final = frozenset({NodeState.ONLINE, NodeState.DEGRADED})
-"""States of a node that speaks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How long silence is borne. Intervals in seconds."""
-
-    interval: float = HEARTBEAT_INTERVAL
-    missed: int = MISSED_HEARTBEATS
-    skew: float = SKEW_SECONDS
-
-    @property
-    def timeout(self) -> float:
-        """Seconds of silence after which a node has failed."""
-        return self.interval * self.missed + self.skew
-
-    @property
-    def stale_after(self) -> float:
-        """Seconds of silence after which values are no longer current."""
-        return self.interval * STALE_INTERVALS
-
-    def paced(self, interval: float | None) -> "Policy":
-        """Give the policy for a node that says how often it speaks."""
-        if interval is None or interval == self.interval:
-            return self
-        return replace(self, interval=min(max(interval, INTERVAL_MIN), INTERVAL_MAX))
-
-
-@dataclass(frozen=True, slots=True)
-class Goodbye:
-    """An announced absence."""
-
-    reason: str
-    expected_back: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What liveness takes from one message. ``at`` is set back by the time spent in the pipe."""
-
-    at: float
-    boot_id: str | None = None
-    seq: int | None = None
-    interval: float | None = None
-    goodbye: Goodbye | None = None
-    faults: tuple[Fault, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Liveness:
-    """What is known of one node's life."""
-
-    policy: Policy
-    state: NodeState
-    reason: str
-    message: str
-    since: float
-    deadline: float | None
-    last_beat: float | None = None
-    boot_id: str | None = None
-    seq: int | None = None
-    former_boots: tuple[str, ...] = ()
-    streak: int = 0
-    suspects: frozenset[str] = frozenset()
-    clean: int = 0
-    answers: bool = False
-    flapping: bool = False
-    maintenance: bool = False
-    decommission: bool = False
-    down: bool = False
-
-    @property
-    def fresh(self) -> bool:
-        """Whether what it said last is how it is now."""
-        return self.state in ALIVE and not self.answers
-
-    @property
-    def silent(self) -> bool:
-        """Whether its silence has been proved, and not a word came since."""
-        return self.deadline is None
-
-    def age(self, now: float) -> float | None:
-        """Seconds since the last heartbeat; None if there was none."""
-        return None if self.last_beat is None else max(0.0, now - self.last_beat)
-
-    def is_stale(self, now: float) -> bool:
-        """Whether its values are too old to be shown as current."""
-        age = self.age(now)
-        return age is None or age > self.policy.stale_after
-
 
 def created(policy: Policy, now: float) -> Liveness:
     """Give a node of which nothing is known yet; it has one timeout to speak."""
     return Liveness(
         policy=policy,
         state=NodeState.UNKNOWN,
-        reason="NeverReported",
-        message="no heartbeat yet",
+        reason=NEVER_YET.reason,
+        message=NEVER_YET.message,
         since=now,
         deadline=now + policy.timeout,
+        phase=Phase.NEW,
+        counted_from=now,
     )
-
-
-def restored(
-    policy: Policy, now: float, *, state: NodeState, reason: str, message: str
-) -> Liveness:
-    """Give a node as its object tells it, without evidence of our own.
-
-    A node that was alive or leaving stays so for a full timeout; one that was Offline stays so
-    until it speaks; anything else is as good as new.
-    """
-    fresh = created(policy, now)
-    match state:
-        case NodeState.OFFLINE:
-            deadline = None
-        case NodeState.DRAINING:
-            deadline = now + max(policy.timeout, GOODBYE_SECONDS)
-        case NodeState.ONLINE | NodeState.DEGRADED:
-            deadline = fresh.deadline
-        case _:
-            return fresh
-    return replace(fresh, state=state, reason=reason, message=message, deadline=deadline)
 
 
 def rejection(node: Liveness, beat: Beat) -> str | None:
@@ -167,11 +77,11 @@ def rejection(node: Liveness, beat: Beat) -> str | None:
     """
     if beat.boot_id is None:
         return None
-    if beat.boot_id in node.former_boots:
-        return None if node.state is NodeState.OFFLINE else "FormerBoot"
-    same = beat.boot_id == node.boot_id
-    if same and beat.seq is not None and node.seq is not None and beat.seq <= node.seq:
-        return "Replayed"
+    if beat.boot_id == node.boot_id:
+        replayed = beat.seq is not None and node.seq is not None and beat.seq <= node.seq
+        return "Replayed" if replayed else None
+    if beat.boot_id in node.former_boots and node.phase is not Phase.DOWN:
+        return "FormerBoot"
     return None
 
 
@@ -179,18 +89,19 @@ def beaten(node: Liveness, beat: Beat, now: float) -> Liveness:
     """Take a heartbeat into account; one that `rejection` refuses changes nothing."""
     if rejection(node, beat):
         return node
-    policy = node.policy.paced(beat.interval)
-    at = beat.at if node.last_beat is None else max(beat.at, node.last_beat)
-    node = _introduced(node, beat, at, policy)
+    heard = _introduced(node, beat, now)
     if beat.goodbye:
-        return _leaving(node, beat.goodbye, at, now)
-    heard = replace(node, deadline=at + policy.timeout)
-    if now - at >= policy.timeout and node.state not in ALIVE:
-        # Old news from the backlog: it tells when the node spoke last, not that it is back.
-        return heard if node.state is not NodeState.OFFLINE else replace(heard, deadline=None)
-    if heard.state in {NodeState.OFFLINE, NodeState.UNKNOWN, NodeState.DRAINING}:
-        return _returning(heard, beat, now)
-    return _judged(heard, beat, now)
+        return _leaving(heard, beat.goodbye, now)
+    if heard.phase is Phase.SPEAKING:
+        # The steady case, 333 times a second in a large fleet: nothing but what was heard moves.
+        steady = not beat.faults and _untroubled(heard, now)
+        return heard if steady else shown(_judged(heard, beat), now)
+    if now - heard.quiet_since >= heard.policy.timeout:
+        return _told_late(node, heard)
+    if heard.phase is Phase.DOWN and heard.streak < _reports_needed(heard):
+        return heard
+    back = replace(heard, phase=Phase.SPEAKING, suspects=frozenset(), clean=0, believed=())
+    return shown(_judged(back, beat), now)
 
 
 def expired(
@@ -198,91 +109,130 @@ def expired(
 ) -> Liveness:
     """Take silence into account. The caller has proved that the pipe was open.
 
-    Before the deadline, and for a node that is already down, nothing changes. A reason given is
+    Before the deadline, and for a node whose silence is known, nothing changes. A reason given is
     that of evidence from elsewhere, such as ``NodeNotReady``.
     """
     if node.deadline is None or now < node.deadline:
         return node
-    told_reason, told_message = reason, message
-    if node.last_beat is None:
-        reason, message = "NeverReported", f"no heartbeat within {node.policy.timeout:g} s"
-    elif node.state is NodeState.DRAINING:
-        reason, message = "GoodbyeExpired", "did not come back in the announced time"
-    else:
-        age = node.age(now) or 0.0
-        reason, message = "AgentSilent", f"no heartbeat for {age:.0f} s"
+    words = node.words if node.phase is Phase.DOWN and node.words else _silence_of(node, now)
+    words = Words(reason or words.reason, message or words.message)
     down = replace(
-        node, deadline=None, streak=0, suspects=frozenset(), clean=0, answers=False, down=True
-    )
-    return _moved(down, NodeState.OFFLINE, told_reason or reason, told_message or message, now)
+        node, phase=Phase.DOWN, words=words, deadline=None, streak=0,
+        suspects=frozenset(), clean=0, believed=(), left_at=None,
+    )  # fmt: skip
+    return shown(down, now)
 
 
-def answering(node: Liveness, now: float) -> Liveness:
+def answering(node: Liveness, now: float, *, message: str | None = None) -> Liveness:
     """Take note that a silent node answers when asked; it is asked again an interval later."""
-    asked = replace(node, deadline=now + node.policy.interval, answers=True)
-    message = "no heartbeat arrives, yet the agent answers when asked"
-    return _moved(asked, NodeState.DEGRADED, "PublishFailing", message, now)
+    words = Words(PUBLISH_FAILING.reason, message) if message else None
+    asked = replace(
+        node, phase=Phase.ANSWERING, words=words, deadline=now + node.policy.interval,
+        suspects=frozenset(), clean=0, believed=(), left_at=None,
+    )  # fmt: skip
+    return shown(asked, now)
 
 
 def deferred(node: Liveness, until: float) -> Liveness:
     """Let silence not count before a moment: the pipe was closed, nobody could be heard."""
-    if node.deadline is None or node.deadline >= until:
+    if node.deadline is None or node.not_before >= until:
         return node
-    return replace(node, deadline=until)
+    return replace(node, not_before=until, deadline=max(node.deadline, until))
 
 
-def _introduced(node: Liveness, beat: Beat, at: float, policy: Policy) -> Liveness:
-    changed = beat.boot_id is not None and beat.boot_id != node.boot_id
-    restarted = changed and beat.boot_id not in node.former_boots
-    former = node.former_boots
-    if changed and node.boot_id is not None:
-        others = (boot for boot in former if boot != beat.boot_id)
-        former = (*others, node.boot_id)[-FORMER_BOOTS_MAX:]
-    in_a_row = node.last_beat is None or at - node.last_beat <= policy.stale_after
+def _untroubled(node: Liveness, now: float) -> bool:
+    return (
+        node.state is NodeState.ONLINE
+        and node.reason == ON_TIME.reason
+        and node.message == ON_TIME.message
+        and not node.suspects
+        and not node.flapping
+        and node.node_ready is not False
+        and node.doubled_until <= now
+    )
+
+
+def _introduced(node: Liveness, beat: Beat, now: float) -> Liveness:
+    """Take down who spoke and when; what that means, others say."""
+    last = node.last_beat
+    # Nobody speaks in the future, and what comes late does not make an earlier word younger.
+    at = min(beat.at, now) if last is None else max(last, min(beat.at, now))
+    boot_id, former = node.boot_id, node.former_boots
+    new = beat.boot_id is not None and beat.boot_id != boot_id
+    in_a_row = last is None or at - last <= node.policy.stale_after
+    streak = (node.streak if in_a_row else 0) + 1
+    if new:
+        if beat.boot_id not in former:
+            # A new process cannot be a straggler of the old one: its first word is enough. One
+            # after the other for a quarter of an hour is a crash loop, which has to settle first.
+            streak = 1 if node.flapping else CONFIRMING_REPORTS
+        if boot_id is not None:
+            others = (boot for boot in former if boot != beat.boot_id)
+            former = (*others, boot_id)[-FORMER_BOOTS_MAX:]
+        boot_id = beat.boot_id
+    policy = node.policy.paced(beat.interval)
     return replace(
         node,
         policy=policy,
         last_beat=at,
-        boot_id=beat.boot_id or node.boot_id,
+        boot_id=boot_id,
         seq=beat.seq if beat.boot_id else node.seq,
         former_boots=former,
-        # A new process cannot be a straggler of the old one: its first word is enough.
-        streak=CONFIRMING_REPORTS if restarted else (node.streak if in_a_row else 0) + 1,
+        streak=streak,
+        deadline=max(at + policy.timeout, node.not_before),
+        words=None if node.phase is Phase.SPEAKING else node.words,
     )
 
 
-def _leaving(node: Liveness, goodbye: Goodbye, at: float, now: float) -> Liveness:
-    seconds = goodbye.expected_back
+def _told_late(node: Liveness, heard: Liveness) -> Liveness:
+    """Take old news from the backlog: when the node spoke last, not that it is back."""
+    match node.phase:
+        case Phase.DOWN:
+            return replace(heard, deadline=node.deadline)
+        case Phase.ANSWERING:
+            later = max(node.deadline or 0.0, heard.deadline or 0.0)
+            return replace(heard, deadline=later)
+        case Phase.NEW | Phase.LEAVING | Phase.SPEAKING:
+            return heard
+
+
+def _reports_needed(node: Liveness) -> int:
+    return flapping.FLAPPING_REPORTS if node.flapping else CONFIRMING_REPORTS
+
+
+def _leaving(node: Liveness, goodbye: Goodbye, now: float) -> Liveness:
+    seconds, at = goodbye.expected_back, node.quiet_since
     absence = GOODBYE_SECONDS if seconds is None else min(max(seconds, 0.0), GOODBYE_MAX_SECONDS)
-    leaving = replace(node, deadline=at + absence, suspects=frozenset(), clean=0)
+    if node.phase is Phase.DOWN and at + absence <= now:
+        return replace(node, deadline=None)  # old news: it is known to be down
     message = f"said goodbye ({clip(goodbye.reason)}), expected back within {absence:.0f} s"
-    return _moved(leaving, NodeState.DRAINING, reason_word(goodbye.reason), message, now)
+    leaving = replace(
+        node, phase=Phase.LEAVING, words=Words(reason_word(goodbye.reason), message), left_at=at,
+        deadline=max(at + absence, node.not_before), suspects=frozenset(), clean=0, believed=(),
+    )  # fmt: skip
+    return shown(leaving, now)
 
 
-def _returning(node: Liveness, beat: Beat, now: float) -> Liveness:
-    if node.state is NodeState.OFFLINE and node.streak < CONFIRMING_REPORTS:
-        return node
-    online = _moved(node, NodeState.ONLINE, "Heartbeat", "reports on time", now)
-    return _judged(replace(online, suspects=frozenset(), clean=0), beat, now)
-
-
-def _judged(node: Liveness, beat: Beat, now: float) -> Liveness:
+def _judged(node: Liveness, beat: Beat) -> Liveness:
+    """Weigh what the report says is wrong: definite faults count at once, soft ones repeated."""
     if not beat.faults:
         clean = node.clean + 1
-        calm = replace(node, suspects=frozenset(), clean=clean)
-        # A restored Online may carry a reason that somebody wrote into its object.
-        if node.state is NodeState.ONLINE or clean >= CONFIRMING_REPORTS:
-            return _moved(calm, NodeState.ONLINE, "Heartbeat", "reports on time", now)
-        return calm
-    believed = [f for f in beat.faults if f.definite or f.reason in node.suspects]
-    seen = replace(node, suspects=frozenset(f.reason for f in beat.faults), clean=0)
-    if not believed:
-        return seen
-    more = f" (and {len(believed) - 1} more)" if len(believed) > 1 else ""
-    worst = believed[0]
-    return _moved(seen, NodeState.DEGRADED, worst.reason, worst.message + more, now)
+        believed = () if clean >= CONFIRMING_REPORTS else node.believed
+        return replace(node, words=None, suspects=frozenset(), clean=clean, believed=believed)
+    believed = tuple(f for f in beat.faults if f.definite or f.reason in node.suspects)
+    return replace(
+        node,
+        words=None,
+        suspects=frozenset(f.reason for f in beat.faults),
+        clean=0,
+        believed=believed or node.believed,
+    )
 
 
-def _moved(node: Liveness, state: NodeState, reason: str, message: str, now: float) -> Liveness:
-    since = node.since if state is node.state else now
-    return replace(node, state=state, reason=reason, message=message, since=since)
+def _silence_of(node: Liveness, now: float) -> Words:
+    if node.phase is Phase.LEAVING:
+        return Words("GoodbyeExpired", "did not come back in the announced time")
+    age = node.age(now)
+    if age is None:
+        return Words("NeverReported", f"no heartbeat within {node.policy.timeout:g} s")
+    return Words("AgentSilent", f"no heartbeat for {age:.0f} s")

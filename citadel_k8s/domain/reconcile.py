@@ -12,6 +12,9 @@ TEXT      only a column's text differs                max(30, N/10) s after the 
 REFRESH   nothing differs                             max(300, N/10) s after the write before
 ========  ==========================================  ==========================================
 
+A flapping node is written 60 s after the write before at the soonest, whatever the reason, unless
+it is down: an outage is told in time.
+
 With N nodes the last two stay within 10 writes a second together.
 """
 
@@ -37,6 +40,10 @@ TEXT_GAP: Final = 30.0
 REFRESH_GAP: Final = 300.0
 """Seconds between two writes of an unchanged node in a fleet of up to 3,000: the kubelet's own
 pace for an unchanged node status."""
+
+FLAPPING_GAP: Final = 60.0
+"""Seconds between two writes of a node that flaps, but for the one that says that it is down: each
+of its changes is news to nobody, and its outage is."""
 
 FLEET_DIVISOR: Final = 10.0
 """Nodes per second that slow writes may take of the API server together."""
@@ -94,21 +101,40 @@ def patch_of(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[st
     return {key: desired[key] for key in changed_keys(desired, observed) | _VOLATILE}
 
 
-def due_at(kind: WriteKind, written: Written, fleet: int, now: float) -> float:
-    """Give the moment at which a write of that kind may happen; monotonic seconds."""
+def due_at(
+    kind: WriteKind, written: Written, fleet: int, now: float, *, restless: bool = False
+) -> float:
+    """Give the moment at which a write of that kind may happen; monotonic seconds.
+
+    Parameters
+    ----------
+    kind, written : WriteKind, Written
+        What is to be written, and what was.
+    fleet : int
+        Number of nodes.
+    now : float
+        Monotonic seconds.
+    restless : bool
+        Whether the node flaps, and this is not that it is down.
+    """
     if written.at is None:
         return now
+    due = _due_at(kind, written, written.at, fleet, now)
+    return max(due, written.at + FLAPPING_GAP) if restless else due
+
+
+def _due_at(kind: WriteKind, written: Written, at: float, fleet: int, now: float) -> float:
     slow = fleet / FLEET_DIVISOR
     match kind:
         case WriteKind.STATE:
-            return written.at + STATE_GAP
+            return at + STATE_GAP
         case WriteKind.DETAIL:
             seen = now if written.dirty_since is None else written.dirty_since
-            return max(seen + DEBOUNCE, written.at + DETAIL_GAP)
+            return max(seen + DEBOUNCE, at + DETAIL_GAP)
         case WriteKind.TEXT:
-            return written.at + max(TEXT_GAP, slow)
+            return at + max(TEXT_GAP, slow)
         case WriteKind.REFRESH:
-            return written.at + max(REFRESH_GAP, slow)
+            return at + max(REFRESH_GAP, slow)
 
 
 def urgency(kind: WriteKind, state: NodeState) -> tuple[int, int]:

@@ -191,7 +191,8 @@ class Projector:
         kind = self._kind(record)
         if kind is WriteKind.DETAIL and record.written.dirty_since is None:
             record.written = replace(record.written, dirty_since=now)
-        due = due_at(kind, record.written, len(self.registry.nodes), now)
+        fleet, restless = len(self.registry.nodes), record.live.restless
+        due = due_at(kind, record.written, fleet, now, restless=restless)
         # A write whose answer was lost may have been done; that the server is well again, only a
         # write that it answers can tell.
         if due > now and node_id not in self._refusals:

@@ -8,8 +8,9 @@ import pydantic
 
 from citadel_k8s.domain import keys
 from citadel_k8s.domain.facts import NodeFacts
-from citadel_k8s.domain.liveness import Liveness, Policy
+from citadel_k8s.domain.liveness import Liveness, Phase, Policy
 from citadel_k8s.domain.reconcile import Written
+from citadel_k8s.domain.restoring import Past
 from citadel_k8s.models.fabricnode import FabricNodeSpec, FabricNodeStatus, HeartbeatSpec
 from citadel_k8s.stores.entries import EntryId
 
@@ -31,6 +32,8 @@ class ObservedObject:
     heartbeat: HeartbeatSpec | None
     kept_spec: dict[str, Any]
     status_json: bytes
+    maintenance: bool = False
+    decommission: bool = False
 
     @classmethod
     def parse(cls, raw: dict[str, Any]) -> "ObservedObject":
@@ -48,6 +51,8 @@ class ObservedObject:
             heartbeat=_heartbeat(spec),
             kept_spec={key: spec[key] for key in _KEPT_SPEC if key in spec},
             status_json=json.dumps(raw.get("status") or {}, separators=(",", ":")).encode(),
+            maintenance=spec.get("maintenance") is True,
+            decommission=spec.get("decommission") is True,
         )
 
     def status_document(self) -> dict[str, Any]:
@@ -116,6 +121,10 @@ class Memory:
         Seconds between heartbeats, by the node's own word; None if it had none.
     age
         Seconds from that entry until now, by the stream server's clock.
+    back_ms
+        When an announced absence ends, by the same clock; None if none was told.
+    changes_ms
+        When its state changed last, by the same clock.
     """
 
     id_ms: int
@@ -126,6 +135,46 @@ class Memory:
     reason: str
     interval: float | None = None
     age: float = 0.0
+    back_ms: int | None = None
+    changes_ms: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, record: "NodeRecord") -> "Memory | None":
+        """Give what is worth remembering of a node; None if it was not heard yet.
+
+        It changes only when something is heard or changes: the age is left at 0.
+        """
+        live, last = record.live, record.last_id
+        if last is None or live.last_beat is None:
+            return None
+        leaving = live.phase is Phase.LEAVING and live.deadline is not None
+        return cls(
+            id_ms=last.ms,
+            boot_id=live.boot_id,
+            seq=live.seq,
+            former_boots=live.former_boots,
+            state=live.state.value,
+            reason=live.reason,
+            interval=record.interval,
+            back_ms=_moment_ms(record, live.deadline or 0.0) if leaving else None,
+            changes_ms=tuple(_moment_ms(record, moment) for moment in live.changes),
+        )
+
+    def past(self, now: float) -> Past:
+        """Give the same in monotonic seconds of this operator."""
+        last_beat = now - max(0.0, self.age)
+
+        def moment(ms: int) -> float:
+            return last_beat + (ms - self.id_ms) / 1000
+
+        return Past(
+            last_beat=last_beat,
+            boot_id=self.boot_id,
+            seq=self.seq,
+            former_boots=self.former_boots,
+            back_by=None if self.back_ms is None else moment(self.back_ms),
+            changes=tuple(moment(ms) for ms in self.changes_ms),
+        )
 
 
 @dataclass(slots=True)
@@ -148,6 +197,11 @@ class NodeRecord:
     config_unsupported: tuple[str, ...] = ()
     last_id: EntryId | None = None
     expected: bool = False
+
+
+def _moment_ms(record: NodeRecord, moment: float) -> int:
+    last, beat = record.last_id, record.live.last_beat
+    return 0 if last is None or beat is None else last.ms + round((moment - beat) * 1000)
 
 
 def owner_uid(raw: dict[str, Any]) -> str | None:

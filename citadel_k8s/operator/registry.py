@@ -5,7 +5,6 @@ see half of it. Who is to be written when is kept in `checks`; who falls silent 
 `silences`.
 """
 
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -14,12 +13,15 @@ from typing import Any, Final, Literal
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.aio.deadlines import Deadlines
 from citadel_k8s.domain import keys
+from citadel_k8s.domain.absence import drained, governed, instructed, noticed, upgraded
+from citadel_k8s.domain.doubles import sighted
 from citadel_k8s.domain.facts import NodeFacts, facts_from
+from citadel_k8s.domain.life import calmed
 from citadel_k8s.domain.liveness import (
     ALIVE,
     Beat,
-    Goodbye,
     Liveness,
+    Phase,
     Policy,
     answering,
     beaten,
@@ -27,15 +29,16 @@ from citadel_k8s.domain.liveness import (
     deferred,
     expired,
     rejection,
-    restored,
 )
 from citadel_k8s.domain.pipe import Ruling
 from citadel_k8s.domain.reconcile import WriteKind, Written, due_at
-from citadel_k8s.domain.verdicts import faults_of
+from citadel_k8s.domain.restoring import recalled, restored, resumed
 from citadel_k8s.errors import WireError
 from citadel_k8s.models.codec import parse_timestamp
-from citadel_k8s.models.fabricnode import FabricNodeStatus, NodeState
-from citadel_k8s.models.lean import LeanMessage, decode_lean
+from citadel_k8s.models.fabricnode import NodeState
+from citadel_k8s.models.lean import decode_lean
+from citadel_k8s.operator import keptspecs
+from citadel_k8s.operator.hearing import beat_of, clock_offset, kind_of_news, ready_claim
 from citadel_k8s.operator.records import (
     KeptSpec,
     KubeNode,
@@ -44,12 +47,20 @@ from citadel_k8s.operator.records import (
     ObservedObject,
     policy_of,
 )
-from citadel_k8s.stores.entries import Entry
+from citadel_k8s.operator.vigil import Vigil
+from citadel_k8s.stores.entries import Entry, EntryId
+from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
-_FIGURES: Final = frozenset(
-    {"utilization", "vram_used", "running", "waiting", "disk_ratio", "clock_offset"}
-)
-"""What of facts moves with each heartbeat and shows as a column's text at most."""
+_log = get_logger("operator.registry")
+
+QUARANTINE_MAX: Final = 64
+"""Unknown ids remembered: a page of them is enough to see what is wrong, and a sender of made-up
+ids fills no memory."""
+
+_STATES: Final = frozenset(state.value for state in NodeState)
+
+RETRY_DELAY: Final = 1.0
+"""Seconds after which a node whose judgement failed is judged again."""
 
 OnTransition = Callable[[NodeRecord, Liveness], None]
 """Told of each change of state or of its reason, with what was before."""
@@ -120,16 +131,17 @@ class Registry:
         self.nodes: dict[str, NodeRecord] = {}
         self.kube_nodes: dict[str, KubeNode] = {}
         self.checks = Deadlines()
-        self.suspects = Deadlines()
-        self.late: set[str] = set()
+        self._vigil = Vigil()
+        self.suspects = self._vigil.suspects
+        self.late = self._vigil.late
         self.tally: Counter[NodeState] = Counter()
         self.quarantined: dict[str, float] = {}
         self.kept_specs: dict[str, KeptSpec] = {}
         self.expects_kube_nodes = expects_kube_nodes
         self.unknown_nodes: UnknownNodes = unknown_nodes
-        self._silences = Deadlines()
         self._by_name: dict[str, str] = {}
         self._on_transition = on_transition
+        self._unjudged = RepeatLog(_log, "node_not_judged", clock=clock)
 
     # --- heartbeats
 
@@ -139,34 +151,46 @@ class Registry:
         Raises
         ------
         WireError
-            If it must not count; nothing has changed then.
+            If it must not count. Nothing has changed then but who else was heard of: a second
+            agent for the same id, or an id that nobody knows.
         """
-        keys.check_node_id(entry.node_id)
+        node_id = entry.node_id
+        known = self.nodes.get(node_id)
+        if known is None:
+            keys.check_node_id(node_id)
         if entry.org_id != self.org_id and not (entry.org_id is None and entry.principal is None):
             raise WireError("WrongOrg", "orgId", f"{entry.org_id!r} is not served here")
-        message = decode_lean(entry.payload, node_id=entry.node_id)
-        if message["node_id"] != entry.node_id:
-            raise WireError("WrongNode", "nodeId", "payload and entry name different nodes")
         now = self.clock.monotonic()
-        known = self.nodes.get(entry.node_id)
+        if known is None or known.observed is None:
+            self._admit(node_id, now - age)
+        message = decode_lean(entry.payload, node_id=node_id)
+        if message["node_id"] != node_id:
+            raise WireError("WrongNode", "nodeId", "payload and entry name different nodes")
         facts = facts_from(
             message,
-            clock_offset=_clock_offset(message, entry),
+            clock_offset=clock_offset(message, entry),
             before=known.facts if known else None,
         )
         interval = message.get("interval_seconds")
         if known is None and age >= self.policy.paced(interval).timeout:
             return  # dead and without an object: whoever deleted that does not want it back
-        record = known or self._known(entry.node_id, now)
-        beat = _beat(message, facts, now - age)
+        record = known or self._new(node_id, now)
+        beat = beat_of(message, facts, now - age)
         refused = rejection(record.live, beat)
         if refused:
+            self._suspect_double(record, entry, beat, refused)
             raise WireError(refused, "seq", f"boot {beat.boot_id}, seq {beat.seq}")
+        if record.live.phase is Phase.LEAVING and beat.goodbye is None:
+            self._returns(record, facts.agent_version, now)
         record.heard_ms = entry.id.ms
         record.last_id = entry.id
         record.held_since = None
         record.interval = interval
-        self._update(record, beaten(record.live, beat, now), facts)
+        live = beaten(record.live, beat, now)
+        if beat.goodbye and self._cordoned(node_id):
+            live = drained(live, now)
+        self._update(record, live, facts)
+        self._vigil.hear(node_id, live)
 
     def fall_silent(self, now: float, proved_until: float, judge: Judge = always_offline) -> None:
         """Judge the nodes whose silence counts by now.
@@ -181,15 +205,25 @@ class Registry:
         judge : callable
             Says what each silence means; by itself, that the node has failed.
         """
-        for node_id in list(self._silences.pop_due(min(now, proved_until))):
+        moment = min(now, proved_until)
+        self._vigil.note_late(moment)
+        for node_id in list(self._vigil.calms.pop_due(now)):
             record = self.nodes[node_id]
-            self._update(record, _ruled(record, judge(record, now), now), record.facts)
+            self._update(record, calmed(record.live, now), record.facts)
+        for node_id in list(self._vigil.silences.pop_due(moment)):
+            record = self.nodes[node_id]
+            try:
+                self._update(record, _ruled(record, judge(record, now), now), record.facts)
+            except Exception as error:  # noqa: BLE001 - told; one node must not keep all others waiting
+                self._unjudged.failed(node=node_id, error=repr(error), exc_info=error)
+                self._vigil.silences.set(node_id, now + RETRY_DELAY)
 
     def defer(self, now: float) -> None:
         """Let nobody's silence count before one and a half intervals: nobody could be heard."""
         for record in self.nodes.values():
-            record.live = deferred(record.live, now + record.live.policy.stale_after)
-            self._silences.set(record.node_id, record.live.deadline)
+            until = now + record.live.policy.stale_after
+            record.live = deferred(record.live, until)
+            self._vigil.defer(record.node_id, record.live, until)
 
     def shift(self, seconds: float) -> None:
         """Let all deadlines come later: this process itself stood still for so long."""
@@ -197,16 +231,40 @@ class Registry:
             live = record.live
             if live.deadline is not None:
                 record.live = deferred(live, live.deadline + seconds)
-                self._silences.set(record.node_id, record.live.deadline)
+                self._vigil.silences.set(record.node_id, record.live.deadline)
 
     # --- what an operator before this one knew
 
     def recall(self, node_id: str, memory: Memory) -> None:
-        """Take a node as the snapshot has it; before the stream is read, after the objects."""
+        """Take a node as the snapshot has it; before the stream is read, after the objects.
+
+        One without an object that was not alive then, or cannot be by now, is left out: whoever
+        deleted the object does not want it back. So is one that has spoken already.
+        """
+        now = self.clock.monotonic()
+        record = self.nodes.get(node_id)
+        if memory.state not in _STATES or (record and record.live.last_beat is not None):
+            return
+        if record is None:
+            lost = memory.age >= self.policy.paced(memory.interval).timeout
+            if lost or memory.state not in ALIVE:
+                return
+            try:
+                self._admit(keys.check_node_id(node_id), now)
+                record = self._new(node_id, now)
+            except WireError:
+                return
+        record.interval, record.heard_ms = memory.interval, memory.id_ms
+        record.last_id = EntryId(memory.id_ms, 0)
+        self._update(record, _remembered(record.live, memory, now), None)
 
     def keep_specs(self, kept: Mapping[str, KeptSpec]) -> None:
         """Take what people said of nodes whose objects may be gone; before the stream is read."""
-        self.kept_specs.update(kept)
+        for name, spec in kept.items():
+            self.kept_specs.setdefault(name, spec)
+        for record in self.nodes.values():
+            if record.observed is None and not record.kept_spec:
+                record.kept_spec = self._given_back(record.name)
 
     # --- objects
 
@@ -220,6 +278,9 @@ class Registry:
             return
         if observed.name != keys.object_name(node_id):
             return  # made by hand: whichever a LIST gave first would leave the other as it stands
+        self._make_room(observed.name, node_id)
+        self.quarantined.pop(node_id, None)
+        keptspecs.seen(self.kept_specs, observed.name, observed.kept_spec, self.clock.now())
         record = self.nodes.get(node_id)
         if record is None:
             record = self._restored(node_id, observed, now)
@@ -227,9 +288,11 @@ class Registry:
             return  # news that came late
         record.observed = observed
         record.kept_spec = observed.kept_spec
-        policy = policy_of(observed, self.policy).paced(record.interval)
-        record.live = replace(record.live, policy=policy)
-        self._by_name[observed.name] = node_id
+        live = governed(record.live, policy_of(observed, self.policy).paced(record.interval))
+        live = instructed(
+            live, maintenance=observed.maintenance, decommission=observed.decommission, now=now
+        )
+        self._update(record, live, record.facts)
         self.checks.set(node_id, now)
 
     def forget_object(self, name: str, uid: str | None = None) -> None:
@@ -239,15 +302,13 @@ class Registry:
             return
         if uid is not None and record.observed.uid != uid:
             return
+        self._keep_spec(record)
         record.observed = None
         record.written = Written()
-        if record.live.state in ALIVE:
+        if record.expected or self._is_alive(record):
             self.checks.set(record.node_id, self.clock.monotonic())
-            return
-        del self.nodes[record.node_id]
-        del self._by_name[name]
-        self.checks.set(record.node_id, None)
-        self._silences.set(record.node_id, None)
+        else:
+            self._drop(record)
 
     def objects(self) -> Iterator[NodeRecord]:
         """Give the nodes that have an object."""
@@ -261,53 +322,159 @@ class Registry:
 
     def observe_kube_node(self, raw: dict[str, Any]) -> None:
         """Take a Node of the cluster."""
-        node = KubeNode.parse(raw)
-        self.kube_nodes[node.node_id] = node
-        record = self.nodes.get(node.node_id)
-        if record and (record.observed is None or record.observed.owner_uid != node.uid):
-            self.checks.set(node.node_id, self.clock.monotonic())
+        now = self.clock.monotonic()
+        try:
+            node = KubeNode.parse(raw)
+            self.kube_nodes[node.node_id] = node
+            self.quarantined.pop(node.node_id, None)
+            record = self.nodes.get(node.node_id)
+            if record is None and self.expects_kube_nodes:
+                record = self._new(node.node_id, now)
+        except WireError:
+            return
+        if record is None:
+            return
+        record.expected = self.expects_kube_nodes
+        live = noticed(record.live, now, ready=node.ready)
+        self._update(record, drained(live, now) if node.unschedulable else live, record.facts)
+        if record.observed is None or record.observed.owner_uid != node.uid:
+            self.checks.set(node.node_id, now)
 
     def forget_kube_node(self, name: str) -> None:
         """Take note that a Node is gone; what became of its object, the sweep sees to."""
-        self.kube_nodes.pop(keys.node_id_from_name(name), None)
-
-    # --- one change
-
-    def _known(self, node_id: str, now: float) -> NodeRecord:
+        try:
+            node_id = keys.node_id_from_name(name)
+        except WireError:
+            return
         record = self.nodes.get(node_id)
-        if record is None:
-            name = keys.object_name(node_id)
-            record = NodeRecord(node_id, name, created(self.policy, now))
-            self.nodes[node_id] = record
-            self._by_name[name] = node_id
-        return record
+        if self.kube_nodes.pop(node_id, None) is None or record is None:
+            return
+        record.expected = False
+        self._update(record, noticed(record.live, self.clock.monotonic(), ready=None), record.facts)
+        if record.observed is None and not self._is_alive(record):
+            self._drop(record)
+
+    # --- who belongs here
+
+    def _admit(self, node_id: str, moment: float) -> None:
+        if self.unknown_nodes == "adopt" or node_id in self.kube_nodes:
+            return
+        if self.unknown_nodes == "quarantine":
+            self.quarantined.pop(node_id, None)
+            self.quarantined[node_id] = moment
+            if len(self.quarantined) > QUARANTINE_MAX:
+                del self.quarantined[next(iter(self.quarantined))]
+        raise WireError("UnknownNode", "nodeId", "neither the cluster nor an object knows it")
+
+    def _is_alive(self, record: NodeRecord) -> bool:
+        known = self.unknown_nodes == "adopt" or record.node_id in self.kube_nodes
+        return known and record.live.state in ALIVE and record.live.last_beat is not None
+
+    def _new(self, node_id: str, now: float) -> NodeRecord:
+        name = keys.object_name(node_id)
+        if name in self._by_name:
+            other = self._by_name[name]
+            raise WireError("NameCollision", "nodeId", f"{other!r} has the object {name!r} already")
+        live = created(self.policy, now)
+        kube_node = self.kube_nodes.get(node_id)
+        live = noticed(live, now, ready=kube_node.ready if kube_node else None)
+        record = NodeRecord(node_id, name, live, kept_spec=self._given_back(name))
+        return self._add(record)
 
     def _restored(self, node_id: str, observed: ObservedObject, now: float) -> NodeRecord:
         status = observed.status()
-        policy = policy_of(observed, self.policy)
-        reason, message = _ready_claim(status)
-        live = restored(policy, now, state=status.state, reason=reason, message=message)
+        reason, message = ready_claim(status)
+        live = restored(
+            policy_of(observed, self.policy),
+            now,
+            state=status.state,
+            reason=reason,
+            message=message,
+            maintenance=observed.maintenance,
+            decommission=observed.decommission,
+        )
+        kube_node = self.kube_nodes.get(node_id)
         written = Written(at=now - self._age_of(status.confirmed_time))
         record = NodeRecord(node_id, observed.name, live, observed=observed, written=written)
-        self.nodes[node_id] = record
-        self._silences.set(node_id, live.deadline)
+        self._add(record).expected = self.expects_kube_nodes and kube_node is not None
+        live = resumed(noticed(live, now, ready=kube_node.ready if kube_node else None), now)
+        self._update(record, live, None)
         return record
+
+    def _add(self, record: NodeRecord) -> NodeRecord:
+        self.nodes[record.node_id] = record
+        self._by_name[record.name] = record.node_id
+        self.tally[record.live.state] += 1
+        self._vigil.follow(record.node_id, None, record.live)
+        return record
+
+    def _drop(self, record: NodeRecord) -> None:
+        del self.nodes[record.node_id]
+        if self._by_name.get(record.name) == record.node_id:
+            del self._by_name[record.name]
+        self.tally[record.live.state] -= 1
+        self.checks.set(record.node_id, None)
+        self._vigil.forget(record.node_id)
+
+    def _make_room(self, name: str, node_id: str) -> None:
+        """Let an object have its name: who else was about to get one of that name, does not."""
+        other = self._by_name.get(name)
+        if other is not None and other != node_id:
+            _log.warning("object_name_taken", object=name, node=node_id, refused=other)
+            self._drop(self.nodes[other])
+
+    # --- what people said of a node
+
+    def _given_back(self, name: str) -> dict[str, Any]:
+        return keptspecs.given_back(self.kept_specs, name, self.clock.now())
+
+    def _keep_spec(self, record: NodeRecord) -> None:
+        now = self.clock.now()
+        if record.kept_spec:
+            self.kept_specs[record.name] = KeptSpec(record.kept_spec, now)
+        for name in list(keptspecs.outlived(self.kept_specs, now)):
+            if name not in self._by_name:
+                del self.kept_specs[name]
+
+    # --- one change
+
+    def _suspect_double(self, record: NodeRecord, entry: Entry, beat: Beat, refused: str) -> None:
+        newer = record.last_id is None or entry.id > record.last_id
+        if refused == "FormerBoot" and newer:
+            now = self.clock.monotonic()
+            self._update(record, sighted(record.live, beat, now), record.facts)
+
+    def _returns(self, record: NodeRecord, version: str | None, now: float) -> None:
+        if record.facts is not None:
+            before = record.facts.agent_version
+        else:
+            agent = record.observed.status().agent if record.observed else None
+            before = agent.version if agent else None
+        self._update(record, upgraded(record.live, before, version, now), record.facts)
+
+    def _cordoned(self, node_id: str) -> bool:
+        kube_node = self.kube_nodes.get(node_id)
+        return kube_node is not None and kube_node.unschedulable
 
     def _update(self, record: NodeRecord, live: Liveness, facts: NodeFacts | None) -> None:
         before, old_facts = record.live, record.facts
         record.live, record.facts = live, facts
-        self._silences.set(record.node_id, live.deadline)
-        if live.state is not before.state or live.reason != before.reason:
-            self._on_transition(record, before)
-        kind = _kind_of_news(before, live, old_facts, facts)
+        self._vigil.follow(record.node_id, before, live)
+        if live.state is not before.state:
+            self.tally[before.state] -= 1
+            self.tally[live.state] += 1
+        kind = kind_of_news(before, live, old_facts, facts)
         if kind is not None:
             self._check_by(record, kind)
+        if live.state is not before.state or live.reason != before.reason:
+            self._on_transition(record, before)
 
     def _check_by(self, record: NodeRecord, kind: WriteKind) -> None:
         now = self.clock.monotonic()
         if kind is WriteKind.DETAIL and record.written.dirty_since is None:
             record.written = replace(record.written, dirty_since=now)
-        due = max(now, due_at(kind, record.written, len(self.nodes), now))
+        fleet, restless = len(self.nodes), record.live.restless
+        due = max(now, due_at(kind, record.written, fleet, now, restless=restless))
         known = self.checks.get(record.node_id)
         self.checks.set(record.node_id, due if known is None else min(known, due))
 
@@ -321,7 +488,7 @@ class Registry:
 def _ruled(record: NodeRecord, ruling: Ruling, now: float) -> Liveness:
     match ruling.verdict:
         case "answers":
-            return answering(record.live, now)
+            return answering(record.live, now, message=ruling.message)
         case "hold":
             record.held_since = now if record.held_since is None else record.held_since
             return deferred(record.live, ruling.until)
@@ -330,52 +497,24 @@ def _ruled(record: NodeRecord, ruling: Ruling, now: float) -> Liveness:
             return expired(record.live, now, reason=ruling.reason, message=ruling.message)
 
 
+def _remembered(node: Liveness, memory: Memory, now: float) -> Liveness:
+    """Give a node as the snapshot has it, but for one that its object knows to be down since."""
+    past = memory.past(now)
+    policy = node.policy.paced(memory.interval)
+    if node.phase is Phase.DOWN and memory.age >= policy.timeout:
+        return recalled(node, past, now)
+    same = (memory.state, memory.reason) == (node.state.value, node.reason)
+    told = restored(
+        policy,
+        now,
+        state=NodeState(memory.state),
+        reason=memory.reason,
+        message=node.message if same else f"was {memory.state} before this operator started",
+        maintenance=node.maintenance,
+        decommission=node.decommission,
+    )
+    return resumed(recalled(noticed(told, now, ready=node.node_ready), past, now), now)
+
+
 def _outdated(news: ObservedObject, known: ObservedObject | None) -> bool:
     return known is not None and known.uid == news.uid and news.version < known.version
-
-
-def _ready_claim(status: FabricNodeStatus) -> tuple[str, str]:
-    """Give reason and message as they stand: a restart is nothing to write home about."""
-    ready = next((c for c in status.conditions if c.type == "Ready"), None)
-    if ready is None:
-        return "Restored", f"was {status.state} before this operator started"
-    return ready.reason, ready.message
-
-
-def _beat(message: LeanMessage, facts: NodeFacts, at: float) -> Beat:
-    goodbye = message.get("goodbye")
-    return Beat(
-        at=at,
-        boot_id=message.get("boot_id"),
-        seq=message.get("seq"),
-        interval=message.get("interval_seconds"),
-        goodbye=Goodbye(goodbye["reason"], goodbye.get("expected_back_seconds"))
-        if goodbye
-        else None,
-        faults=faults_of(facts),
-    )
-
-
-def _clock_offset(message: LeanMessage, entry: Entry) -> float | None:
-    try:
-        return parse_timestamp(message["timestamp"]) - entry.id.ms / 1000
-    except WireError:
-        return None  # a date that is none, such as 30 February: the node speaks all the same
-
-
-def _kind_of_news(
-    before: Liveness, live: Liveness, old: NodeFacts | None, facts: NodeFacts | None
-) -> WriteKind | None:
-    if live.state is not before.state:
-        return WriteKind.STATE
-    if live.reason != before.reason or live.boot_id != before.boot_id:
-        return WriteKind.DETAIL
-    if old is None or facts is None:
-        return None if old is facts else WriteKind.DETAIL
-    if _details(old) != _details(facts):
-        return WriteKind.DETAIL
-    return None if old == facts else WriteKind.TEXT
-
-
-_details = operator.attrgetter(*(NodeFacts.__dataclass_fields__.keys() - _FIGURES))
-"""Gives of facts what is no figure."""

@@ -16,8 +16,9 @@ from citadel_k8s.domain.liveness import (
     deferred,
     expired,
     rejection,
-    restored,
+
 )
+from citadel_k8s.domain.restoring import restored
 from citadel_k8s.domain.verdicts import Fault
 from citadel_k8s.models.fabricnode import NodeState
 

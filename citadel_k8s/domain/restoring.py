@@ -1,0 +1,135 @@
+"""A node as an operator before this one knew it: from its object alone, or from the snapshot."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from citadel_k8s.constants import GOODBYE_SECONDS
+from citadel_k8s.domain import flapping
+from citadel_k8s.domain.doubles import DOUBLED_SECONDS
+from citadel_k8s.domain.facts import clip, reason_word
+from citadel_k8s.domain.life import (
+    DUPLICATE_AGENT,
+    MAINTENANCE,
+    NODE_NOT_READY,
+    PUBLISH_FAILING,
+    Liveness,
+    Phase,
+    Policy,
+    Words,
+    shown,
+)
+from citadel_k8s.domain.liveness import CONFIRMING_REPORTS, FORMER_BOOTS_MAX, created
+from citadel_k8s.domain.verdicts import Fault
+from citadel_k8s.models.fabricnode import NodeState
+
+MESSAGE_MAX: Final = 500
+"""Characters kept of a message that somebody may have written into an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Who spoke last, and when, as the operator before this one counted it.
+
+    Attributes
+    ----------
+    last_beat
+        When; monotonic seconds of this operator.
+    boot_id, seq, former_boots
+        Who.
+    back_by
+        When an announced absence ends; None if none was told.
+    changes
+        Moments of the last changes of state.
+    """
+
+    last_beat: float
+    boot_id: str | None
+    seq: int | None
+    former_boots: tuple[str, ...]
+    back_by: float | None = None
+    changes: tuple[float, ...] = ()
+
+
+def restored(
+    policy: Policy,
+    now: float,
+    *,
+    state: NodeState,
+    reason: str,
+    message: str,
+    maintenance: bool = False,
+    decommission: bool = False,
+) -> Liveness:
+    """Give a node as its object tells it, without evidence of our own.
+
+    A node that was alive or leaving stays so for a full timeout; one that was Offline stays so
+    until it speaks; anything else is as good as new. What follows from what people want meanwhile,
+    `shown` says.
+    """
+    fresh = replace(created(policy, now), maintenance=maintenance, decommission=decommission)
+    words = Words(reason_word(reason), clip(message, MESSAGE_MAX))
+    told = replace(fresh, state=state, reason=words.reason, message=words.message)
+    match state:
+        case NodeState.OFFLINE:
+            return replace(told, phase=Phase.DOWN, words=words, deadline=None)
+        case NodeState.DRAINING:
+            return _restored_draining(told, words, now)
+        case NodeState.DEGRADED:
+            return _restored_degraded(told, words, now)
+        case NodeState.ONLINE:
+            return replace(told, phase=Phase.SPEAKING, words=words)
+        case NodeState.UNKNOWN | NodeState.STALE | NodeState.DECOMMISSIONED:
+            return fresh
+
+
+def _restored_draining(node: Liveness, words: Words, now: float) -> Liveness:
+    if words.reason == MAINTENANCE.reason:
+        # Down, and known to be; if the maintenance is over meanwhile, it is judged at once.
+        return replace(node, phase=Phase.DOWN, deadline=None if node.maintenance else now)
+    deadline = now + max(node.policy.timeout, GOODBYE_SECONDS)
+    return replace(node, phase=Phase.LEAVING, words=words, left_at=now, deadline=deadline)
+
+
+def _restored_degraded(node: Liveness, words: Words, now: float) -> Liveness:
+    if words.reason == PUBLISH_FAILING.reason:
+        return replace(node, phase=Phase.ANSWERING, words=words)
+    if words.reason == DUPLICATE_AGENT.reason:
+        return replace(node, phase=Phase.SPEAKING, doubled_until=now + DOUBLED_SECONDS)
+    if words.reason == NODE_NOT_READY.reason:
+        # That is for the cluster to say again: no report of the node began it, and none ends it.
+        return replace(node, phase=Phase.SPEAKING)
+    fault = Fault(words.reason, words.message, definite=True)
+    return replace(node, phase=Phase.SPEAKING, believed=(fault,))
+
+
+def recalled(node: Liveness, past: Past, now: float) -> Liveness:
+    """Give a restored node what the snapshot knows of its last word.
+
+    Its age counts, and not the restart: whoever died before that is found in time. Whoever was
+    down stays so.
+    """
+    at = min(past.last_beat, now)
+    heard = replace(
+        node,
+        last_beat=at,
+        boot_id=past.boot_id,
+        seq=past.seq,
+        former_boots=past.former_boots[-FORMER_BOOTS_MAX:],
+        streak=0 if node.phase is Phase.DOWN else CONFIRMING_REPORTS,
+        changes=past.changes[-flapping.FLAPPING_CHANGES :],
+        flapping=flapping.is_flapping(past.changes, now),
+    )
+    match node.phase:
+        case Phase.DOWN:
+            return heard
+        case Phase.LEAVING:
+            back_by = at + GOODBYE_SECONDS if past.back_by is None else past.back_by
+            return replace(heard, deadline=back_by, left_at=at)
+        case Phase.NEW | Phase.SPEAKING | Phase.ANSWERING:
+            return replace(heard, deadline=at + node.policy.timeout)
+
+
+def resumed(node: Liveness, now: float) -> Liveness:
+    """Give a restored node in the state that follows from all that is known of it by now."""
+    to_be_judged = node.phase is Phase.DOWN and node.deadline is not None
+    return node if to_be_judged else shown(node, now)
