@@ -224,6 +224,45 @@ def test_older_clusters_get_no_selectable_fields() -> None:
         assert ("selectableFields" in served) is has
 
 
+def test_older_clusters_get_no_policy() -> None:
+    for version, count in (("1.28.0", 0), ("1.29.0", 0), ("1.30.0", 2), ("1.36.0", 2)):
+        assert len([name for name in render("", version) if "AdmissionPolicy" in name]) == count
+
+
+def templated(*settings: str) -> dict[str, dict[str, Any]]:
+    words = [word for setting in settings for word in ("--set", setting)]
+    made = run("template", "x", str(CHART), "-n", "far", "--kube-version", "1.36.0", *words).stdout
+    return {f"{d['kind']}/{d['metadata']['name']}": d for d in yaml.safe_load_all(made) if d}
+
+
+def test_names_of_account_lease_and_policy_agree_under_any_name() -> None:
+    made = templated("fullnameOverride=other")
+    (condition,) = made["ValidatingAdmissionPolicy/other-operator-writes"]["spec"][
+        "matchConditions"
+    ]
+    assert '"system:serviceaccount:far:other-operator"' in condition["expression"]
+    binding = made["ValidatingAdmissionPolicyBinding/other-operator-writes"]["spec"]
+    assert binding["policyName"] == "other-operator-writes"
+    settings = yaml.safe_load(made["ConfigMap/other-operator"]["data"]["operator.yaml"])
+    assert settings["election"] == {"enabled": True, "namespace": "far", "name": "other-operator"}
+    (rule,) = (r for r in made["Role/other-operator"]["rules"] if "resourceNames" in r)
+    assert rule["resourceNames"] == ["other-operator"]
+    assert not [name for name in templated("policy.enabled=false") if "AdmissionPolicy" in name]
+
+
+@pytest.mark.parametrize("mode", ["off", "dry-run", "on"])
+def test_the_operator_may_change_nodes_only_where_cordoning_is_on(mode: str) -> None:
+    may = mode == "on"
+    made = templated(f"operator.cordon.mode={mode}")
+    settings = yaml.safe_load(made["ConfigMap/x-citadel-k8s-operator"]["data"]["operator.yaml"])
+    assert OperatorSettings.model_validate(settings, by_alias=True).cordon.mode == mode
+    assert ("ClusterRole/x-citadel-k8s-operator-cordon" in made) is may
+    documents = [d for d in yaml.safe_load_all((MANIFESTS / "cordon.yaml").read_text()) if may]
+    for plain in documents:
+        name = f"{plain['kind']}/x-citadel-k8s-operator-cordon"
+        assert made[name].get("rules") == plain.get("rules")
+
+
 def test_the_definitions_stay_unless_they_are_to_go() -> None:
     name = "CustomResourceDefinition/fabricnodes.fabric.aceteam.ai"
     kept = {"helm.sh/resource-policy": "keep"}

@@ -39,12 +39,22 @@ def without_selectable_fields(document: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_file_is_listed() -> None:
     files = {str(file.relative_to(MANIFESTS)) for file in MANIFESTS.rglob("*.yaml")}
-    assert files - {"kustomization.yaml"} == set(LISTED)
+    assert files - {"kustomization.yaml", "cordon.yaml"} == set(LISTED)
+
+
+def test_changing_nodes_is_a_right_of_its_own_that_nobody_gets_unasked() -> None:
+    given = [r for d in DOCUMENTS for r in d.get("rules") or [] if "nodes" in r["resources"]]
+    assert [rule["verbs"] for rule in given] == [["get", "list", "watch"]]
+    documents = yaml.safe_load_all((MANIFESTS / "cordon.yaml").read_text())
+    (rule,) = (rule for document in documents for rule in document.get("rules") or [])
+    assert rule == {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]}
 
 
 @pytest.mark.parametrize("version", ["1.28", "1.31", "1.36", "1.37"])
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_every_object_fits_the_schema_of(document: dict[str, Any], version: str) -> None:
+    if version == "1.28" and "AdmissionPolicy" in document["kind"]:
+        pytest.skip("policies came with Kubernetes 1.30")
     taken = without_selectable_fields(document) if version == "1.28" else document
     kubernetes_validate.validate(taken, version, strict=True)
 
@@ -79,6 +89,35 @@ def test_every_folder_of_the_host_is_mounted_read_only(pod: dict[str, Any]) -> N
     if container["name"] != "agent":
         assert host == set()
         assert pod["securityContext"]["runAsNonRoot"] is True
+
+
+def test_the_operator_is_two_of_which_one_leads() -> None:
+    objects = {named(document): document for document in DOCUMENTS}
+    spec = objects["Deployment/citadel-operator"]["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (2, "RollingUpdate")
+    settings = yaml.safe_load(
+        objects["ConfigMap/citadel-operator"]["data"]["operator.yaml"]
+    )  # fmt: skip
+    (rule,) = (r for r in objects["Role/citadel-operator"]["rules"] if "resourceNames" in r)
+    assert settings["election"] == {
+        "enabled": True,
+        "namespace": objects["Role/citadel-operator"]["metadata"]["namespace"],
+        "name": rule["resourceNames"][0],
+    }
+    budget = objects["PodDisruptionBudget/citadel-operator"]["spec"]
+    assert budget == {"maxUnavailable": 1, "selector": spec["selector"]}
+    (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"] == spec["selector"]
+
+
+def test_the_policy_lets_the_operators_own_account_through_and_concerns_one_group() -> None:
+    objects = {named(document): document for document in DOCUMENTS}
+    spec = objects["ValidatingAdmissionPolicy/citadel-operator-writes"]["spec"]
+    (condition,) = spec["matchConditions"]
+    assert '"system:serviceaccount:citadel:citadel-operator"' in condition["expression"]
+    rules = spec["matchConstraints"]["resourceRules"]
+    assert [rule["apiGroups"] for rule in rules] == [["fabric.aceteam.ai"]]
+    assert spec["failurePolicy"] == "Fail"
 
 
 def test_an_agent_has_no_token() -> None:
