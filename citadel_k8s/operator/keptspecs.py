@@ -4,7 +4,7 @@ A Node that is made anew under its name takes its object along: configuration an
 given back to the next one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from citadel_k8s.operator.records import KeptSpec
@@ -15,6 +15,10 @@ KEPT_SECONDS: Final = 72 * 3600.0
 CONFIRM_SECONDS: Final = 3600.0
 """Seconds after which an object that still says the same counts as seen again: the kept words of
 10,000 nodes are then stored three times a second and not at each event."""
+
+SPARE: Final = 4096
+"""Objects that are gone whose words are kept; looked through when there are more, and then the
+newer half of them is kept."""
 
 
 def seen(kept: dict[str, KeptSpec], name: str, spec: dict[str, Any], now: float) -> None:
@@ -34,6 +38,12 @@ def given_back(kept: Mapping[str, KeptSpec], name: str, now: float) -> dict[str,
     return {} if known is None or now - known.at > KEPT_SECONDS else known.spec
 
 
-def outlived(kept: Mapping[str, KeptSpec], now: float) -> Iterator[str]:
-    """Give the names whose words were kept long enough."""
-    return (name for name, known in kept.items() if now - known.at > KEPT_SECONDS)
+def outlived(kept: Mapping[str, KeptSpec], alive: Collection[str], now: float) -> list[str]:
+    """Give the names to forget: of no object, and kept for long enough or too many to be kept."""
+    spare = [name for name in kept if name not in alive]
+    spare.sort(key=lambda name: kept[name].at, reverse=True)
+    return [
+        name
+        for place, name in enumerate(spare)
+        if place >= SPARE // 2 or now - kept[name].at > KEPT_SECONDS
+    ]

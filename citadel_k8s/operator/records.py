@@ -7,15 +7,18 @@ from typing import Any, Final, cast
 import pydantic
 
 from citadel_k8s.domain import keys
+from citadel_k8s.domain.absence import noticed
 from citadel_k8s.domain.facts import NodeFacts
 from citadel_k8s.domain.liveness import Liveness, Phase, Policy
 from citadel_k8s.domain.reconcile import Written
-from citadel_k8s.domain.restoring import Past
-from citadel_k8s.models.fabricnode import FabricNodeSpec, FabricNodeStatus, HeartbeatSpec
+from citadel_k8s.domain.restoring import Past, recalled, restored, resumed
+from citadel_k8s.models.fabricnode import FabricNodeSpec, FabricNodeStatus, HeartbeatSpec, NodeState
 from citadel_k8s.stores.entries import EntryId
 
 _KEPT_SPEC: Final = ("heartbeat", "config", "maintenance")
 """What people said of a node, and what its object gets back when it has to be made anew."""
+
+_STATES: Final = frozenset(state.value for state in NodeState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +163,33 @@ class Memory:
             changes_ms=tuple(_moment_ms(record, moment) for moment in live.changes),
         )
 
-    def past(self, now: float) -> Past:
-        """Give the same in monotonic seconds of this operator."""
+    @property
+    def readable(self) -> bool:
+        """Whether its state is one that this operator knows."""
+        return self.state in _STATES
+
+    def applied(self, node: Liveness, now: float) -> Liveness:
+        """Give a node, as its object has it, with what is remembered of it.
+
+        What is remembered counts more, but for a node that its object knows to be down since.
+        """
+        past = self._past(now)
+        policy = node.policy.paced(self.interval)
+        if node.phase is Phase.DOWN and self.age >= policy.timeout:
+            return recalled(node, past, now)
+        same = (self.state, self.reason) == (node.state.value, node.reason)
+        told = restored(
+            policy,
+            now,
+            state=NodeState(self.state),
+            reason=self.reason,
+            message=node.message if same else f"was {self.state} before this operator started",
+            maintenance=node.maintenance,
+            decommission=node.decommission,
+        )
+        return resumed(recalled(noticed(told, now, ready=node.node_ready), past, now), now)
+
+    def _past(self, now: float) -> Past:
         last_beat = now - max(0.0, self.age)
 
         def moment(ms: int) -> float:
@@ -225,7 +253,7 @@ def policy_of(observed: ObservedObject | None, default: Policy) -> Policy:
 
 def _is_ready(conditions: Any) -> bool | None:
     """Give what a Node's Ready condition says: Unknown is the node controller's word for silent."""
-    known = conditions if isinstance(conditions, list) else []
+    known = cast("list[Any]", conditions) if isinstance(conditions, list) else []
     found = (_mapping(one) for one in known)
     word = next((one.get("status") for one in found if one.get("type") == "Ready"), None)
     return None if word is None else word == "True"

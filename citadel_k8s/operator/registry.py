@@ -5,40 +5,32 @@ see half of it. Who is to be written when is kept in `checks`; who falls silent 
 `silences`.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.aio.deadlines import Deadlines
 from citadel_k8s.domain import keys
 from citadel_k8s.domain.absence import drained, governed, instructed, noticed, upgraded
 from citadel_k8s.domain.doubles import sighted
-from citadel_k8s.domain.facts import NodeFacts, facts_from
+from citadel_k8s.domain.facts import facts_from
 from citadel_k8s.domain.life import calmed
 from citadel_k8s.domain.liveness import (
     ALIVE,
     Beat,
-    Liveness,
     Phase,
     Policy,
-    answering,
     beaten,
-    created,
     deferred,
-    expired,
     rejection,
 )
-from citadel_k8s.domain.pipe import Ruling
-from citadel_k8s.domain.reconcile import WriteKind, Written, due_at
-from citadel_k8s.domain.restoring import recalled, restored, resumed
+from citadel_k8s.domain.reconcile import Written
+from citadel_k8s.domain.restoring import restored, resumed
 from citadel_k8s.errors import WireError
 from citadel_k8s.models.codec import parse_timestamp
-from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.models.lean import decode_lean
 from citadel_k8s.operator import keptspecs
-from citadel_k8s.operator.hearing import beat_of, clock_offset, kind_of_news, ready_claim
+from citadel_k8s.operator.hearing import beat_of, clock_offset, ready_claim
+from citadel_k8s.operator.judging import Judge, always_offline, ruled
 from citadel_k8s.operator.records import (
     KeptSpec,
     KubeNode,
@@ -47,7 +39,7 @@ from citadel_k8s.operator.records import (
     ObservedObject,
     policy_of,
 )
-from citadel_k8s.operator.vigil import Vigil
+from citadel_k8s.operator.roster import OnTransition, Roster
 from citadel_k8s.stores.entries import Entry, EntryId
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
@@ -57,30 +49,15 @@ QUARANTINE_MAX: Final = 64
 """Unknown ids remembered: a page of them is enough to see what is wrong, and a sender of made-up
 ids fills no memory."""
 
-_STATES: Final = frozenset(state.value for state in NodeState)
-
 RETRY_DELAY: Final = 1.0
 """Seconds after which a node whose judgement failed is judged again."""
-
-OnTransition = Callable[[NodeRecord, Liveness], None]
-"""Told of each change of state or of its reason, with what was before."""
-
-Judge = Callable[[NodeRecord, float], Ruling]
-"""Says what becomes of a node whose deadline has come by a moment, in monotonic seconds."""
 
 UnknownNodes = Literal["adopt", "quarantine", "ignore"]
 """What becomes of ids that neither the cluster nor an object knows."""
 
-_OFFLINE: Final = Ruling("offline")
 
-
-def always_offline(record: NodeRecord, now: float) -> Ruling:  # noqa: ARG001 - a judge's shape
-    """Judge by silence alone."""
-    return _OFFLINE
-
-
-class Registry:
-    """Nodes by id.
+class Registry(Roster):
+    """Nodes by id, and what each piece of news makes of them.
 
     Parameters
     ----------
@@ -100,19 +77,8 @@ class Registry:
 
     Attributes
     ----------
-    nodes, kube_nodes
-        By node id.
-    checks
-        Who is to be looked at for a write, and when.
-    suspects, late
-        When a living node will have been silent for too long to be called fresh; and the ids of
-        those who have been.
-    tally
-        Nodes by state.
     quarantined
         Unknown ids that spoke, with the moment of the last word (monotonic seconds); few.
-    kept_specs
-        What people said of nodes, by the name of the object.
     """
 
     def __init__(
@@ -125,22 +91,11 @@ class Registry:
         expects_kube_nodes: bool = False,
         unknown_nodes: UnknownNodes = "adopt",
     ) -> None:
-        self.clock = clock
-        self.policy = policy
+        super().__init__(clock, policy, on_transition)
         self.org_id = org_id
-        self.nodes: dict[str, NodeRecord] = {}
-        self.kube_nodes: dict[str, KubeNode] = {}
-        self.checks = Deadlines()
-        self._vigil = Vigil()
-        self.suspects = self._vigil.suspects
-        self.late = self._vigil.late
-        self.tally: Counter[NodeState] = Counter()
         self.quarantined: dict[str, float] = {}
-        self.kept_specs: dict[str, KeptSpec] = {}
         self.expects_kube_nodes = expects_kube_nodes
         self.unknown_nodes: UnknownNodes = unknown_nodes
-        self._by_name: dict[str, str] = {}
-        self._on_transition = on_transition
         self._unjudged = RepeatLog(_log, "node_not_judged", clock=clock)
 
     # --- heartbeats
@@ -190,7 +145,7 @@ class Registry:
         if beat.goodbye and self._cordoned(node_id):
             live = drained(live, now)
         self._update(record, live, facts)
-        self._vigil.hear(node_id, live)
+        self.vigil.hear(node_id, live)
 
     def fall_silent(self, now: float, proved_until: float, judge: Judge = always_offline) -> None:
         """Judge the nodes whose silence counts by now.
@@ -206,24 +161,24 @@ class Registry:
             Says what each silence means; by itself, that the node has failed.
         """
         moment = min(now, proved_until)
-        self._vigil.note_late(moment)
-        for node_id in list(self._vigil.calms.pop_due(now)):
+        self.vigil.note_late(moment)
+        for node_id in list(self.vigil.calms.pop_due(now)):
             record = self.nodes[node_id]
             self._update(record, calmed(record.live, now), record.facts)
-        for node_id in list(self._vigil.silences.pop_due(moment)):
+        for node_id in list(self.vigil.silences.pop_due(moment)):
             record = self.nodes[node_id]
             try:
-                self._update(record, _ruled(record, judge(record, now), now), record.facts)
+                self._update(record, ruled(record, judge(record, now), now), record.facts)
             except Exception as error:  # noqa: BLE001 - told; one node must not keep all others waiting
                 self._unjudged.failed(node=node_id, error=repr(error), exc_info=error)
-                self._vigil.silences.set(node_id, now + RETRY_DELAY)
+                self.vigil.silences.set(node_id, now + RETRY_DELAY)
 
     def defer(self, now: float) -> None:
         """Let nobody's silence count before one and a half intervals: nobody could be heard."""
         for record in self.nodes.values():
             until = now + record.live.policy.stale_after
             record.live = deferred(record.live, until)
-            self._vigil.defer(record.node_id, record.live, until)
+            self.vigil.defer(record.node_id, record.live, until)
 
     def shift(self, seconds: float) -> None:
         """Let all deadlines come later: this process itself stood still for so long."""
@@ -231,7 +186,7 @@ class Registry:
             live = record.live
             if live.deadline is not None:
                 record.live = deferred(live, live.deadline + seconds)
-                self._vigil.silences.set(record.node_id, record.live.deadline)
+                self.vigil.silences.set(record.node_id, record.live.deadline)
 
     # --- what an operator before this one knew
 
@@ -243,7 +198,7 @@ class Registry:
         """
         now = self.clock.monotonic()
         record = self.nodes.get(node_id)
-        if memory.state not in _STATES or (record and record.live.last_beat is not None):
+        if not memory.readable or (record and record.live.last_beat is not None):
             return
         if record is None:
             lost = memory.age >= self.policy.paced(memory.interval).timeout
@@ -256,7 +211,7 @@ class Registry:
                 return
         record.interval, record.heard_ms = memory.interval, memory.id_ms
         record.last_id = EntryId(memory.id_ms, 0)
-        self._update(record, _remembered(record.live, memory, now), None)
+        self._update(record, memory.applied(record.live, now), None)
 
     def keep_specs(self, kept: Mapping[str, KeptSpec]) -> None:
         """Take what people said of nodes whose objects may be gone; before the stream is read."""
@@ -310,14 +265,6 @@ class Registry:
         else:
             self._drop(record)
 
-    def objects(self) -> Iterator[NodeRecord]:
-        """Give the nodes that have an object."""
-        return (record for record in self.nodes.values() if record.observed is not None)
-
-    def by_name(self, name: str) -> NodeRecord | None:
-        """Give the node of an object."""
-        return self.nodes.get(self._by_name.get(name, ""))
-
     # --- Nodes of the cluster
 
     def observe_kube_node(self, raw: dict[str, Any]) -> None:
@@ -370,17 +317,6 @@ class Registry:
         known = self.unknown_nodes == "adopt" or record.node_id in self.kube_nodes
         return known and record.live.state in ALIVE and record.live.last_beat is not None
 
-    def _new(self, node_id: str, now: float) -> NodeRecord:
-        name = keys.object_name(node_id)
-        if name in self._by_name:
-            other = self._by_name[name]
-            raise WireError("NameCollision", "nodeId", f"{other!r} has the object {name!r} already")
-        live = created(self.policy, now)
-        kube_node = self.kube_nodes.get(node_id)
-        live = noticed(live, now, ready=kube_node.ready if kube_node else None)
-        record = NodeRecord(node_id, name, live, kept_spec=self._given_back(name))
-        return self._add(record)
-
     def _restored(self, node_id: str, observed: ObservedObject, now: float) -> NodeRecord:
         status = observed.status()
         reason, message = ready_claim(status)
@@ -401,21 +337,6 @@ class Registry:
         self._update(record, live, None)
         return record
 
-    def _add(self, record: NodeRecord) -> NodeRecord:
-        self.nodes[record.node_id] = record
-        self._by_name[record.name] = record.node_id
-        self.tally[record.live.state] += 1
-        self._vigil.follow(record.node_id, None, record.live)
-        return record
-
-    def _drop(self, record: NodeRecord) -> None:
-        del self.nodes[record.node_id]
-        if self._by_name.get(record.name) == record.node_id:
-            del self._by_name[record.name]
-        self.tally[record.live.state] -= 1
-        self.checks.set(record.node_id, None)
-        self._vigil.forget(record.node_id)
-
     def _make_room(self, name: str, node_id: str) -> None:
         """Let an object have its name: who else was about to get one of that name, does not."""
         other = self._by_name.get(name)
@@ -423,20 +344,7 @@ class Registry:
             _log.warning("object_name_taken", object=name, node=node_id, refused=other)
             self._drop(self.nodes[other])
 
-    # --- what people said of a node
-
-    def _given_back(self, name: str) -> dict[str, Any]:
-        return keptspecs.given_back(self.kept_specs, name, self.clock.now())
-
-    def _keep_spec(self, record: NodeRecord) -> None:
-        now = self.clock.now()
-        if record.kept_spec:
-            self.kept_specs[record.name] = KeptSpec(record.kept_spec, now)
-        for name in list(keptspecs.outlived(self.kept_specs, now)):
-            if name not in self._by_name:
-                del self.kept_specs[name]
-
-    # --- one change
+    # --- what a word gives away besides
 
     def _suspect_double(self, record: NodeRecord, entry: Entry, beat: Beat, refused: str) -> None:
         newer = record.last_id is None or entry.id > record.last_id
@@ -456,64 +364,11 @@ class Registry:
         kube_node = self.kube_nodes.get(node_id)
         return kube_node is not None and kube_node.unschedulable
 
-    def _update(self, record: NodeRecord, live: Liveness, facts: NodeFacts | None) -> None:
-        before, old_facts = record.live, record.facts
-        record.live, record.facts = live, facts
-        self._vigil.follow(record.node_id, before, live)
-        if live.state is not before.state:
-            self.tally[before.state] -= 1
-            self.tally[live.state] += 1
-        kind = kind_of_news(before, live, old_facts, facts)
-        if kind is not None:
-            self._check_by(record, kind)
-        if live.state is not before.state or live.reason != before.reason:
-            self._on_transition(record, before)
-
-    def _check_by(self, record: NodeRecord, kind: WriteKind) -> None:
-        now = self.clock.monotonic()
-        if kind is WriteKind.DETAIL and record.written.dirty_since is None:
-            record.written = replace(record.written, dirty_since=now)
-        fleet, restless = len(self.nodes), record.live.restless
-        due = max(now, due_at(kind, record.written, fleet, now, restless=restless))
-        known = self.checks.get(record.node_id)
-        self.checks.set(record.node_id, due if known is None else min(known, due))
-
     def _age_of(self, confirmed: str | None) -> float:
         try:
             return max(0.0, self.clock.now() - parse_timestamp(confirmed or ""))
         except WireError:
             return 0.0
-
-
-def _ruled(record: NodeRecord, ruling: Ruling, now: float) -> Liveness:
-    match ruling.verdict:
-        case "answers":
-            return answering(record.live, now, message=ruling.message)
-        case "hold":
-            record.held_since = now if record.held_since is None else record.held_since
-            return deferred(record.live, ruling.until)
-        case "offline":
-            record.held_since = None
-            return expired(record.live, now, reason=ruling.reason, message=ruling.message)
-
-
-def _remembered(node: Liveness, memory: Memory, now: float) -> Liveness:
-    """Give a node as the snapshot has it, but for one that its object knows to be down since."""
-    past = memory.past(now)
-    policy = node.policy.paced(memory.interval)
-    if node.phase is Phase.DOWN and memory.age >= policy.timeout:
-        return recalled(node, past, now)
-    same = (memory.state, memory.reason) == (node.state.value, node.reason)
-    told = restored(
-        policy,
-        now,
-        state=NodeState(memory.state),
-        reason=memory.reason,
-        message=node.message if same else f"was {memory.state} before this operator started",
-        maintenance=node.maintenance,
-        decommission=node.decommission,
-    )
-    return resumed(recalled(noticed(told, now, ready=node.node_ready), past, now), now)
 
 
 def _outdated(news: ObservedObject, known: ObservedObject | None) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
+from citadel_k8s.operator.judging import Judge, always_offline
 from citadel_k8s.operator.metrics import OperatorMetrics
-from citadel_k8s.operator.registry import Judge, Registry, always_offline
+from citadel_k8s.operator.registry import Registry
 
 TICK: Final = 0.25
 """Seconds between two looks; adds an eighth of a second on average to the time of detection."""
