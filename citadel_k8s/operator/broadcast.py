@@ -5,12 +5,13 @@ sees. When its turn comes it tells what the objects do not say yet: the operator
 change first and writes it then, so what stands in an object has been told.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from citadel_k8s.domain.liveness import Liveness
+from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.operator.records import NodeRecord
-from citadel_k8s.operator.registry import OnTransition
+from citadel_k8s.operator.roster import OnTransition
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
 _log = get_logger("operator")
@@ -41,14 +42,25 @@ class Broadcast:
         else:
             self._untold[record.node_id] = before
 
-    def catch_up(self, nodes: dict[str, NodeRecord]) -> None:
-        """Tell what was held back, unless the node's object says it already."""
+    def catch_up(
+        self, nodes: Mapping[str, NodeRecord], told: Mapping[str, tuple[str, str]] | None = None
+    ) -> None:
+        """Tell what has not been told, by the one before or by us.
+
+        Parameters
+        ----------
+        nodes : mapping
+            All nodes by id.
+        told : mapping or None
+            State and reason as they were told last, by node id, where that is known. Where it is
+            not, what was held back is told unless the node's object says it already.
+        """
         held, self._untold = self._untold, {}
-        for node_id, before in held.items():
-            record = nodes.get(node_id)
-            if record is None or record.live.state is before.state:
-                continue
-            if not _written(record):
+        known = told or {}
+        for node_id, record in list(nodes.items()):
+            certain = node_id in known
+            before = _as_told(record.live, known[node_id]) if certain else held.get(node_id)
+            if before is not None and _is_news(record, before, certain=certain):
                 self._tell(record, before)
 
     def _tell(self, record: NodeRecord, before: Liveness) -> None:
@@ -57,6 +69,19 @@ class Broadcast:
                 listener(record, before)
             except Exception as error:  # noqa: BLE001 - one way out must not close the others
                 self._trouble.failed(listener=repr(listener), error=repr(error), exc_info=error)
+
+
+def _as_told(live: Liveness, told: tuple[str, str]) -> Liveness:
+    state, reason = told
+    return replace(live, state=NodeState(state), reason=reason, message="")
+
+
+def _is_news(record: NodeRecord, before: Liveness, *, certain: bool) -> bool:
+    live = record.live
+    if before.state is not live.state:
+        return not _written(record)
+    # Of a reason the object is no witness: only who knows what was told can say.
+    return certain and before.reason != live.reason
 
 
 def _written(record: NodeRecord) -> bool:
