@@ -259,10 +259,11 @@ async def test_there_is_one_fabric_status_and_its_columns_tell_the_pipeline(
         "reason": "StreamUnreachable",
         "lastTransitionTime": MOMENT,
     }
-    await kube.patch_fabric_status_status("fabric", {"status": {"conditions": [condition]}})
+    status = {"conditions": [condition], "summary": {"nodes": "4980/5000"}}
+    await kube.patch_fabric_status_status("fabric", {"status": status})
     assert shape(await kubectl(stack, "get", "fstatus")) == [
-        "NAME PIPELINE REASON SINCE AGE",
-        "fabric False StreamUnreachable <age> <age>",
+        "NAME PIPELINE NODES REASON SINCE AGE",
+        "fabric False 4980/5000 StreamUnreachable <age> <age>",
     ]
 
 

@@ -12,20 +12,22 @@ from citadel_k8s.errors import KubeError
 FABRIC = "/apis/fabric.aceteam.ai/v1alpha1"
 NODES = f"{FABRIC}/fabricnodes"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 ALL_OVER = {
     ("fabric.aceteam.ai", "fabricnodes", "get list watch create delete patch"),
-    ("fabric.aceteam.ai", "fabricstatuses", "get list watch create delete patch"),
-    ("fabric.aceteam.ai", "fabricnodes/status", "get patch"),
-    ("fabric.aceteam.ai", "fabricstatuses/status", "get patch"),
+    ("fabric.aceteam.ai", "fabricstatuses", "get create"),
+    ("fabric.aceteam.ai", "fabricnodes/status", "patch"),
+    ("fabric.aceteam.ai", "fabricstatuses/status", "patch"),
     ("", "nodes", "get list watch"),
 }
 IN_PLACES = {
     "citadel": {
         ("coordination.k8s.io", "leases", "create"),
-        ("coordination.k8s.io", "leases:citadel-operator", "get update patch"),
+        ("coordination.k8s.io", "leases:citadel-operator", "get update"),
     },
     "default": {("", "events", "create patch")},
+    "kube-node-lease": {("coordination.k8s.io", "leases", "get list")},
     "kube-system": set[tuple[str, str, str]](),
 }
 
@@ -97,6 +99,26 @@ async def test_the_operator_can_do_its_work(operator: KubeClient, name: str) -> 
     assert await operator.delete_fabric_node(name, uid=node["metadata"]["uid"])
 
 
+async def test_the_operator_can_tell_how_the_pipeline_fares(operator: KubeClient) -> None:
+    one = {"apiVersion": "fabric.aceteam.ai/v1alpha1", "kind": "FabricStatus"}
+    if await operator.get_fabric_status("fabric") is None:
+        await operator.create_fabric_status(one | {"metadata": {"name": "fabric"}})
+    condition = {
+        "type": "HeartbeatPipelineHealthy",
+        "status": "True",
+        "reason": "Healthy",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    await operator.patch_fabric_status_status("fabric", {"status": {"conditions": [condition]}})
+
+
+async def test_the_operator_sees_which_kubelets_are_alive(operator: KubeClient) -> None:
+    answer = await operator.request(
+        "GET", f"{LEASES}/kube-node-lease/leases", query={"resourceVersion": "0"}
+    )
+    assert answer["kind"] == "LeaseList"
+
+
 async def test_the_operator_can_lead(kube: KubeClient, operator: KubeClient) -> None:
     metadata = {"name": "citadel-operator", "namespace": "citadel"}
     lease = await operator.create_lease({"metadata": metadata, "spec": {"holderIdentity": "a"}})
@@ -124,6 +146,12 @@ async def test_the_operator_can_lead(kube: KubeClient, operator: KubeClient) -> 
         ("DELETE", NODES),
         ("PUT", f"{NODES}/any"),
         ("PUT", f"{NODES}/any/status"),
+        ("PATCH", f"{FABRIC}/fabricstatuses/fabric"),
+        ("DELETE", f"{FABRIC}/fabricstatuses/fabric"),
+        ("PATCH", f"{LEASES}/kube-node-lease/leases/any"),
+        ("GET", f"{LEASES}/default/leases"),
+        ("PATCH", f"{LEASES}/citadel/leases/citadel-operator"),
+        ("DELETE", f"{ADMISSION}/validatingadmissionpolicies/citadel-operator-writes"),
         ("GET", f"{LEASES}/citadel/leases"),
         ("GET", f"{LEASES}/citadel/leases/other"),
         ("GET", f"{LEASES}/kube-system/leases/citadel-operator"),

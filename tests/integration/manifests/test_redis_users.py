@@ -1,8 +1,11 @@
 """The users of the deployed Valkey, on a real one: each may do its work and no more."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -13,6 +16,7 @@ from redis.exceptions import NoPermissionError
 from citadel_k8s.errors import StreamError
 from citadel_k8s.local.valkey import Valkey
 from citadel_k8s.stores.configs import RedisConfigQueue
+from citadel_k8s.stores.configsender import ConfigMessage, ConfigSender, Sent
 from citadel_k8s.stores.streams import EntryId, RedisStatusStream
 
 STREAM = "node:status:stream"
@@ -89,13 +93,14 @@ async def test_an_agent_can_read_configuration_and_bury_it_but_send_none(
 async def test_an_operator_can_read_and_keep_its_state(
     own_valkey: Valkey, users: Callable[[str], redis.asyncio.Redis]
 ) -> None:
-    del users
     url = f"redis://127.0.0.1:{own_valkey.port}"
     login = {"username": "operator", "password": "operator-secret"}
     stream = RedisStatusStream(url, **login)
     canary = RedisStatusStream(url, **login, stream="citadel:canary", max_length=100)
     await canary.append("operator", b"")
-    await stream.append("n", b"")
+    assert len(await canary.read(EntryId.ZERO, block=0.1)) == 1
+    async with users("agent") as agent:
+        await agent.xadd(STREAM, {"nodeId": "n"})
     assert len(await stream.read(EntryId.ZERO, block=0.1)) == 1
     head = await stream.head()
     assert await stream.trim(head.now_ms + 1) == 1
@@ -105,6 +110,62 @@ async def test_an_operator_can_read_and_keep_its_state(
         await stream.load_snapshot("anything:else")
     await canary.close()
     await stream.close()
+
+
+async def test_an_operator_sends_configuration_and_clears_up_after_nodes_that_are_gone(
+    own_valkey: Valkey, users: Callable[[str], redis.asyncio.Redis]
+) -> None:
+    url = f"redis://127.0.0.1:{own_valkey.port}"
+    queue = RedisConfigQueue(url, "n", username="agent", password="agent-secret", block=0.1)
+    await queue.open(replay=False)
+    sender = ConfigSender(url, username="operator", password="operator-secret")
+    message = ConfigMessage("n", {"deviceName": "d"}, "r", "2026-01-01T00:00:00Z", anew=True)
+    async with users("operator") as operator, users("agent") as agent:
+        pubsub = agent.pubsub()
+        await pubsub.subscribe("config:node:n")
+        await sender.send(message, 1.0)
+        await sender.send(replace(message, anew=False), 1.0)
+        assert (await heard(pubsub))["data"]
+        await pubsub.aclose()
+        assert len(await queue.consume()) == 3
+        assert await sender.load() == {"n": Sent("r", 1.0)}
+        await sender.forget(["n"])
+        groups = await operator.xinfo_groups("jobs:v1:config")
+        assert [group["name"] for group in groups] == [b"citadel-config-n"]
+        assert await operator.xgroup_destroy("jobs:v1:config", "citadel-config-n")
+        await operator.xtrim("jobs:v1:config", maxlen=0)
+        await operator.xadd("dlq:v1:alerts", {"a": "b"})
+        await operator.expire("citadel:operator:canary:x", 60)
+    await sender.close()
+    await queue.close()
+
+
+async def heard(pubsub: redis.asyncio.client.PubSub) -> Any:
+    """Give the first message of a channel that was subscribed to."""
+    async with asyncio.timeout(5):
+        while True:
+            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1)
+            if message is not None:
+                return message
+
+
+async def test_an_operator_speaks_for_no_node_and_reads_nobodys_configuration(
+    users: Callable[[str], redis.asyncio.Redis],
+) -> None:
+    async with users("operator") as operator:
+        await refused(lambda: operator.xadd(STREAM, {"nodeId": "n"}))
+        await refused(lambda: operator.xdel(STREAM, "1-1"))
+        await refused(lambda: operator.xgroup_create(STREAM, "g", mkstream=True))
+        await refused(lambda: operator.publish("node:status:n", "x"))
+        await refused(lambda: operator.publish("node:presence:n", "x"))
+        await refused(lambda: operator.execute_command("SUBSCRIBE", "config:node:n"))
+        await refused(lambda: operator.xrange("jobs:v1:config"))
+        await refused(lambda: operator.xgroup_create("jobs:v1:config", "g"))
+        await refused(lambda: operator.delete("jobs:v1:config"))
+        await refused(lambda: operator.xrange("dlq:v1:config"))
+        await refused(lambda: operator.set("citadel:x", "y"))
+        await refused(lambda: operator.keys("*"))
+        await refused(lambda: operator.eval("return 1", 0))
 
 
 async def test_an_operator_cannot_run_the_server(
