@@ -55,7 +55,8 @@ class Silence:
     pending
         Whether a question to it is under way that may still say more.
     age
-        Seconds since its last word; None if there was none.
+        Seconds since its last word; None if it has announced its absence or was never heard: then
+        that is the reason, and not what is found now.
     """
 
     now: float
@@ -97,7 +98,8 @@ def judged(
         # Of a way that broke one object tells, and not each node's own.
         held = Ruling("hold", until=now + HOLD_STEP)
         broken = collapsed or now < grace_until
-        return held if broken else Ruling("answers", message=finding.message)
+        message = f"no heartbeat arrives, yet {finding.message}"
+        return held if broken else Ruling("answers", message=message)
     if finding.verdict == "dead":
         return _offline(silence)
     if now < grace_until:
@@ -122,7 +124,7 @@ def _in_collapse(silence: Silence, release: Callable[[int], float] | None) -> Ru
 def _offline(silence: Silence) -> Ruling:
     finding = silence.finding
     if silence.age is None or not finding.message:
-        return Ruling("offline", reason=finding.reason)
+        return Ruling("offline")
     message = f"no heartbeat for {silence.age:.0f} s; {finding.message}"
     return Ruling("offline", reason=finding.reason, message=message)
 

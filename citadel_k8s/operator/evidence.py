@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.domain.liveness import ALIVE
+from citadel_k8s.domain.life import Phase
 from citadel_k8s.domain.pipe import Witnesses
 from citadel_k8s.domain.witness import Finding, weighed
 from citadel_k8s.operator.leases import LeaseApi, NodeLeases
@@ -80,7 +80,7 @@ class Evidence:
 
     def pending(self, record: NodeRecord) -> bool:
         """Say whether a first answer is under way; one that nobody began is begun."""
-        if record.node_id not in self._registry.late and record.live.state in ALIVE:
+        if record.node_id not in self._registry.late and record.live.phase is Phase.SPEAKING:
             self._prober.want(record)
         return self._prober.pending(record)
 

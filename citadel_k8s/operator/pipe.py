@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.domain.collapse import LATE_MIN, Arrivals, Collapse, Releases, watched
-from citadel_k8s.domain.liveness import ALIVE
+from citadel_k8s.domain.life import Phase
 from citadel_k8s.domain.pipe import (
     PipeCondition,
     Ruling,
@@ -170,6 +170,7 @@ class Pipe:
         live = record.live
         if live.deadline is not None and live.deadline > now:
             return Ruling("hold", until=live.deadline)  # a pause has just put it off
+        spoke = live.phase in {Phase.SPEAKING, Phase.ANSWERING}
         fleet = self._living() + len(self._fallen)
         silence = Silence(
             now=now,
@@ -177,7 +178,7 @@ class Pipe:
             held_since=record.held_since,
             finding=self._evidence.finding(record, now),
             pending=self._evidence.pending(record),
-            age=live.age(now) if live.state in ALIVE else None,
+            age=live.age(now) if spoke else None,
         )
         ruling = judged(
             silence,
@@ -185,7 +186,7 @@ class Pipe:
             grace_until=self._grace_until(live.policy.stale_after),
             release=lambda rank: self._releases.moment(record.node_id, rank, now, fleet),
         )
-        if ruling.verdict == "offline" and self.collapsed and live.state in ALIVE:
+        if ruling.verdict == "offline" and self.collapsed and spoke:
             self._fallen.add(record.node_id)
         return ruling
 
@@ -260,9 +261,7 @@ class Pipe:
             return  # they were all silent because nobody could be heard, and are about to return
         nodes = self._registry.nodes
         self._fallen = {
-            node_id
-            for node_id in self._fallen
-            if node_id in nodes and nodes[node_id].live.state is NodeState.OFFLINE
+            node_id for node_id in self._fallen if node_id in nodes and nodes[node_id].live.down
         }
         seen = Arrivals(
             alive=self._living(),

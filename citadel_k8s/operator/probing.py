@@ -12,7 +12,6 @@ from typing import Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.aio.deadlines import Deadlines
-from citadel_k8s.domain.liveness import ALIVE
 from citadel_k8s.domain.witness import (
     REACHED,
     Answer,
@@ -337,7 +336,7 @@ class Prober:
     def _settle_controls(self) -> None:
         for node_id, probe in list(self._unsure.items()):
             record = self._registry.nodes.get(node_id)
-            gone = record is None or record.live.state not in ALIVE
+            gone = record is None or not record.live.fresh
             if gone or node_id in self._registry.late:
                 del self._unsure[node_id]
             elif record and (record.live.last_beat or 0.0) > probe.asked_at + QUESTION_MAX:
