@@ -9,6 +9,7 @@ does not know, and it takes the process's signals over.
 """
 
 import asyncio
+import functools
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,8 @@ import kopf
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.models.fabricnode import GROUP, PLURAL, VERSION
-from citadel_k8s.operator.kopflog import KopfLog
+from citadel_k8s.operator.kopflog import KopfLog, short
+from citadel_k8s.operator.kopfsession import Requests
 from citadel_k8s.operator.registry import Registry
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
@@ -48,8 +50,8 @@ once all are taken: with kopf's 5 s and ten workers that is two objects a second
 RESTART_DELAY: Final = 2.0
 """Seconds before kopf is started again when it ended by itself."""
 
-STEADY: Final = 60.0
-"""Seconds after which a kopf that ended had been well before."""
+LOOK_INTERVAL: Final = 1.0
+"""Seconds between two looks at how kopf's requests fare."""
 
 STOP_TIMEOUT: Final = 4.0
 """Seconds that kopf gets to end its watches; the thread is a daemon and ends with the process."""
@@ -72,35 +74,42 @@ class Watcher:
         exists: started too early, it would never watch.
     node_label_selector : str or None
         Nodes of the cluster that matter; all if None.
+    relisted : callable
+        Told that a watch had to begin anew with a LIST: what was deleted meanwhile, nobody tells.
     """
 
     registry: Registry
     clock: Clock
     restore: Callable[[], Awaitable[None]]
     node_label_selector: str | None = None
+    relisted: Callable[[], None] = lambda: None
     ready: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lines: KopfLog = field(init=False)
+    _requests: Requests = field(init=False)
+    _ended: RepeatLog = field(init=False)
+    _broken: RepeatLog = field(init=False)
 
     def __post_init__(self) -> None:
         self._lines = KopfLog(self.clock)
+        self._requests = Requests(self.clock)
+        self._ended = RepeatLog(_log, "watch_ended", clock=self.clock)
+        self._broken = RepeatLog(_log, "watch_broken", clock=self.clock)
 
     @property
     def trouble(self) -> str | None:
         """Why objects cannot be seen now; None if they can."""
-        return self._lines.trouble if self.ready.is_set() else "watches are not open"
+        said = self._lines.trouble or self._requests.trouble
+        open_ = self.ready.is_set() and self._requests.open
+        return said or (None if open_ else "watches are not open")
 
     async def run(self) -> None:
         """Watch until cancelled; an end that nobody asked for begins anew."""
         self._lines.install()
-        trouble = RepeatLog(_log, "watch_ended", clock=self.clock)
         while True:
-            began = self.clock.monotonic()
             error = await self._once()
             self._lines.reset()
-            if self.clock.monotonic() - began > STEADY:
-                trouble.recovered()  # it had been well; this is another trouble
-            trouble.failed(error=error or "without an error")
+            self._ended.failed(error=error or "without an error")
             await asyncio.sleep(RESTART_DELAY)
             await self.restore()
 
@@ -109,21 +118,34 @@ class Watcher:
         ended: asyncio.Future[str | None] = loop.create_future()
         self.ready.clear()
         self._stop.clear()
+        self._requests.reset()
         thread = threading.Thread(target=self._watch, args=(loop, ended), name="kopf", daemon=True)
         thread.start()
         try:
-            return await asyncio.shield(ended)
+            while not ended.done():
+                await asyncio.wait([ended], timeout=LOOK_INTERVAL)
+                self._look()
+            return ended.result()
         finally:
             self.ready.clear()
             self._stop.set()
             await asyncio.wait([ended], timeout=STOP_TIMEOUT)
+
+    def _look(self) -> None:
+        """Tell what kopf does not tell itself."""
+        trouble = self._requests.trouble
+        if trouble is not None:
+            self._broken.failed(error=trouble)
+        elif self._requests.well:
+            self._broken.recovered()
+            self._ended.recovered()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[str | None]") -> None:
         error: str | None = None
         try:
             asyncio.run(self._operator(loop))
         except Exception as failure:  # noqa: BLE001 - whatever ended kopf, it is started again
-            error = repr(failure)
+            error = short(repr(failure))
         if not loop.is_closed():
             loop.call_soon_threadsafe(_settle, ended, error)
 
@@ -153,14 +175,17 @@ class Watcher:
             _configure(settings, self.node_label_selector)
 
         @kopf.on.login(registry=handlers)  # type: ignore[arg-type, unused-ignore]
-        async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
             # A kubeconfig that was named wins over the pod's own account, as in clients.kube.
             named = kopf.login_with_kubeconfig(**kwargs) if os.environ.get("KUBECONFIG") else None
-            return (
+            info = (
                 named
                 or kopf.login_with_service_account(**kwargs)
                 or kopf.login_with_kubeconfig(**kwargs)
             )
+            if info is None:
+                return None
+            return self._requests.session(info, functools.partial(bring, self.relisted))
 
         @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)  # type: ignore[arg-type, unused-ignore]
         async def on_fabric_node(event: kopf.RawEvent, **_: Any) -> None:

@@ -34,6 +34,9 @@ may take 30 s."""
 _EXPECTED: Final = ("Running the operator", "OS signals are ignored", "Unresolved resources")
 """Starts of lines that say what is so on purpose, or what `Watcher` tells itself."""
 
+_ENDS: Final = ("kopf._core.reactor.orchestration", "kopf._core.reactor.running")
+"""Loggers that tell, each for itself, of the one failure that `Watcher` tells as kopf's end."""
+
 _TEXT_MAX: Final = 300
 """Characters of one of kopf's lines."""
 
@@ -75,14 +78,17 @@ class KopfLog(logging.Handler):
         text = record.getMessage()
         attempt = _ATTEMPT.match(text)
         if attempt and attempt["end"] == "failed":
-            self._failed(attempt["asked"], attempt["error"] or text)
+            if attempt["error"]:  # else kopf took the session away itself, and makes another
+                self._failed(attempt["asked"], attempt["error"])
         elif attempt:
             self._succeeded(attempt["asked"])
+        elif record.name in _ENDS and " has failed: " in text:
+            return
         elif record.levelno >= logging.WARNING and not text.startswith(_EXPECTED):
             self._logger.warning("kopf", source=record.name, message=text[:_TEXT_MAX])
 
     def _failed(self, asked: str, error: str) -> None:
-        self._failing[asked] = self._trouble = f"{asked}: {_short(error)}"
+        self._failing[asked] = self._trouble = f"{asked}: {short(error)}"
         self._failed_at = self._clock.monotonic()
         self._repeats.failed(error=self._trouble)
 
@@ -93,7 +99,7 @@ class KopfLog(logging.Handler):
             self._repeats.recovered()
 
 
-def _short(error: str) -> str:
+def short(error: str) -> str:
     """Give the kind of an error and its longest quotation: the rest is repr of a connection."""
     kind = error.partition("(")[0]
     said = max((a or b for a, b in _QUOTED.findall(error)), key=len, default="")

@@ -81,7 +81,9 @@ class _Operator:
         self.scheduler = Scheduler(self.registry, self.reader, clock, self.metrics)
         self.projector = Projector(api, self.registry, clock, self.metrics)
         self.sweep = Sweep(api, self.registry, clock, settings.node_label_selector)
-        self.watcher = Watcher(self.registry, clock, self._restore, settings.node_label_selector)
+        self.watcher = Watcher(
+            self.registry, clock, self._restore, settings.node_label_selector, self.sweep.soon
+        )
         self.probes = Probes(self.scheduler, self.reader, self._trouble_with_objects, clock)
         self._cannot_list: str | None = "not listed yet"
         self._untold: dict[str, Liveness] = {}
@@ -143,7 +145,12 @@ class _Operator:
         return runner
 
     def _trouble_with_objects(self) -> str | None:
-        return self._cannot_list or self.watcher.trouble or self.projector.trouble
+        return (
+            self._cannot_list
+            or self.watcher.trouble
+            or self.projector.trouble
+            or self.sweep.trouble
+        )
 
     def _tell_what_is_new(self) -> None:
         """Tell what the stream's history came to; its steps were told by the operator before."""

@@ -5,7 +5,8 @@ meantime, and no library makes up for it.
 """
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
@@ -21,6 +22,10 @@ _log = get_logger("operator.sweep")
 SWEEP_INTERVAL: Final = 120.0
 """Seconds between two sweeps of a fleet of up to 1,200 nodes; a larger one is swept at the pace of
 ten nodes a second, because a LIST of 10,000 objects is 40 MB."""
+
+SOONEST: Final = 5.0
+"""Seconds between two sweeps that somebody asked for: a watch that begins anew again and again must
+not make a LIST each time."""
 
 RETRY_DELAY: Final = 5.0
 """Seconds before a sweep that failed is tried again."""
@@ -74,13 +79,22 @@ class Sweep:
     node_label_selector: str | None = None
     interval: float = SWEEP_INTERVAL
     trouble: str | None = None
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def soon(self) -> None:
+        """Ask for a sweep now: a watch had to begin anew, and what it missed it does not tell."""
+        self._wanted.set()
 
     async def run(self) -> None:
         """Sweep for ever."""
         trouble = RepeatLog(_log, "sweep_failed", clock=self.clock)
         while True:
             pause = max(self.interval, len(self.registry.nodes) / FLEET_DIVISOR)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(min(SOONEST, pause))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, pause - SOONEST)):
+                    await self._wanted.wait()
+            self._wanted.clear()
             while True:
                 try:
                     await self.once()

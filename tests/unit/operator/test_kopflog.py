@@ -76,3 +76,18 @@ def test_a_failure_that_is_not_repeated_does_not_count_for_ever(lines):
     fail(handler, 1)
     clock.advance(61)
     assert handler.trouble is None
+
+
+def test_one_failure_that_several_of_kopfs_layers_tell_is_left_to_the_watcher(lines, handler):
+    for name in ("orchestration", "running"):
+        text = "Watcher for nodes.v1@none has failed: ('gone', {'code': 410})"
+        record = logging.LogRecord(
+            f"kopf._core.reactor.{name}", logging.ERROR, "", 0, text, (), None
+        )
+        handler.handle(record)
+    assert lines == []
+
+
+def test_a_request_whose_session_kopf_closed_itself_is_no_trouble(lines, handler):
+    say(handler, f"Request attempt #1/454 failed; TCP closed; will re-authenticate: {NODES}?a=b")
+    assert (lines, handler.trouble) == ([], None)
