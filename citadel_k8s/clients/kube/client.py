@@ -29,6 +29,7 @@ GONE: Final = 410
 _FABRIC_NODES: Final = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 _FABRIC_STATUSES: Final = f"/apis/{GROUP}/{VERSION}/fabricstatuses"
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+_NODES: Final = "/api/v1/nodes"
 _EVENTS: Final = f"/api/v1/namespaces/{EVENT_NAMESPACE}/events"
 
 Object = dict[str, Any]
@@ -147,7 +148,19 @@ class KubeClient:
     ) -> list[Object]:
         """Give the Nodes, all or those that a label selector picks."""
         query = {"labelSelector": label_selector} if label_selector else {}
-        return await self._list("/api/v1/nodes", query, chunk)
+        return await self._list(_NODES, query, chunk)
+
+    async def get_node(self, name: str) -> Object | None:
+        """Give a Node, or None if it does not exist."""
+        return await self._get(_at(_NODES, name))
+
+    async def patch_node(self, name: str, patch: Object) -> Object:
+        """Merge a patch into a Node.
+
+        One with ``metadata.resourceVersion`` changes that very version: status 409 if it is no
+        longer the newest.
+        """
+        return await self._patch(_at(_NODES, name), patch)
 
     async def get_lease(
         self, namespace: str, name: str, *, timeout: float | None = None
