@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
+from citadel_k8s.domain.conditions import Wanted
 from citadel_k8s.domain.projection import View, as_document, desired_status
 from citadel_k8s.domain.reconcile import (
     WriteKind,
@@ -171,8 +172,24 @@ class Projector:
             generation=observed.generation if observed else None,
             now=format_timestamp(self.clock.now()),
             last_heartbeat=heard or previous.last_heartbeat_time,
+            wanted=Wanted(record.config_wanted, record.config_error, record.config_unsupported),
         )
         return as_document(desired_status(view))
+
+    def body(self, record: NodeRecord) -> dict[str, Any]:
+        """Give the object that a node has to begin with."""
+        kube_node = self.registry.kube_nodes.get(record.node_id)
+        spec: dict[str, Any] = {**record.kept_spec, "nodeId": record.node_id}
+        if kube_node is not None:
+            spec["nodeName"] = kube_node.name
+        if self.registry.org_id is not None:
+            spec["orgId"] = self.registry.org_id
+        return {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "metadata": {"name": record.name, "ownerReferences": self._owners(record)},
+            "spec": spec,
+        }
 
     def _look(self, node_id: str, now: float) -> None:
         """Decide whether a node is due, and if not, when to look again."""
@@ -239,7 +256,7 @@ class Projector:
 
     async def _bring_into_line(self, record: NodeRecord) -> None:
         if record.observed is None:
-            await self._send("create", self.api.create_fabric_node(self._body(record)))
+            await self._send("create", self.api.create_fabric_node(self.body(record)))
         elif self._owner_missing(record):
             patch: dict[str, Any] = {"metadata": {"ownerReferences": self._owners(record)}}
             if record.observed.node_name is None:
@@ -272,20 +289,6 @@ class Projector:
 
     def _refused(self, node_id: str, error: KubeError, cause: Exception | None = None) -> None:
         self.registry.checks.set(node_id, self._refusals.failed(node_id, error, cause))
-
-    def _body(self, record: NodeRecord) -> dict[str, Any]:
-        kube_node = self.registry.kube_nodes.get(record.node_id)
-        spec: dict[str, Any] = {**record.kept_spec, "nodeId": record.node_id}
-        if kube_node is not None:
-            spec["nodeName"] = kube_node.name
-        if self.registry.org_id is not None:
-            spec["orgId"] = self.registry.org_id
-        return {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": KIND,
-            "metadata": {"name": record.name, "ownerReferences": self._owners(record)},
-            "spec": spec,
-        }
 
     def _owners(self, record: NodeRecord) -> list[dict[str, Any]]:
         kube_node = self.registry.kube_nodes.get(record.node_id)
