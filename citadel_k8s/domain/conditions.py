@@ -4,15 +4,44 @@ Silence renders ``Unknown``, never ``False``: the node controller says the same 
 kubelet. A condition about things of which nothing is known is ``Unknown`` too.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 
 from citadel_k8s.constants import CLOCK_SKEW_MAX, LIST_MAX
-from citadel_k8s.domain.facts import NOT_REPORTED, NodeFacts
-from citadel_k8s.domain.liveness import ALIVE, Liveness
+from citadel_k8s.domain import flapping
+from citadel_k8s.domain.facts import NOT_REPORTED, NodeFacts, clip
+from citadel_k8s.domain.life import Liveness
 from citadel_k8s.models.fabricnode import Condition, NodeState
 
 Truth = Literal["True", "False", "Unknown"]
+
+
+MESSAGE_MAX: Final = 256
+"""Characters kept of an error that is told in a condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The configuration that a node is to have.
+
+    Attributes
+    ----------
+    revision
+        What was sent; None if nothing is wanted.
+    error
+        Why the object's configuration cannot be sent; None if it can.
+    unsupported
+        What of it means nothing on Kubernetes; said beside the revision.
+    """
+
+    revision: str | None = None
+    error: str | None = None
+    unsupported: tuple[str, ...] = ()
+
+
+NOTHING_WANTED: Final = Wanted()
+"""Of a node whose object asks for no configuration."""
 
 
 class Claim(NamedTuple):
@@ -31,8 +60,11 @@ def conditions_of(
     *,
     now: str,
     generation: int | None,
+    wanted: Wanted = NOTHING_WANTED,
 ) -> list[Condition]:
     """Give all conditions of a node; a time moves only when its status does.
+
+    ``Flapping`` is there from the first time on, ``Maintenance`` only as long as it lasts.
 
     Parameters
     ----------
@@ -44,21 +76,38 @@ def conditions_of(
         RFC 3339.
     generation : int or None
         The object's generation that was looked at.
+    wanted : Wanted
+        The configuration that it is to have.
     """
     before = {condition.type: condition for condition in previous}
-    return [_timed(claim, before.get(claim.type), now, generation) for claim in claims(node, facts)]
+    found = claims(node, facts, wanted=wanted, known=before)
+    return [_timed(claim, before.get(claim.type), now, generation) for claim in found]
 
 
-def claims(node: Liveness, facts: NodeFacts | None) -> Sequence[Claim]:
-    """Give what is claimed of a node, without times."""
-    fresh = _heartbeat_fresh(node)
-    if fresh.status != "True" or facts is None:
-        silent = [
+def claims(
+    node: Liveness,
+    facts: NodeFacts | None,
+    *,
+    wanted: Wanted = NOTHING_WANTED,
+    known: Container[str] = (),
+) -> Sequence[Claim]:
+    """Give what is claimed of a node, without times; ``known`` are the types that it has."""
+    passing = _passing(node, known)
+    if not node.fresh or facts is None:
+        silent = (
             Claim(kind, "Unknown", node.reason, "not known while the node is silent")
-            for kind in ("GPUHealthy", "ServicesHealthy", "ClockSynced")
-        ]
-        return [_ready(node), fresh, *silent]
-    return [_ready(node), fresh, _gpu_healthy(facts), _services_healthy(facts), _clock(facts)]
+            for kind in ("GPUHealthy", "ServicesHealthy", "ClockSynced", "ConfigApplied")
+        )
+        return [_ready(node), _heartbeat_fresh(node), *silent, *passing]
+    return [
+        _ready(node),
+        _heartbeat_fresh(node),
+        _gpu_healthy(facts),
+        _services_healthy(facts),
+        _clock(facts),
+        _config_applied(facts, wanted),
+        *passing,
+    ]
 
 
 def _ready(node: Liveness) -> Claim:
@@ -73,7 +122,7 @@ def _ready(node: Liveness) -> Claim:
 
 
 def _heartbeat_fresh(node: Liveness) -> Claim:
-    if node.state in ALIVE:
+    if node.fresh:
         return Claim("HeartbeatFresh", "True", "Heartbeat", "reports on time")
     status: Truth = "False" if node.last_beat is not None else "Unknown"
     return Claim("HeartbeatFresh", status, node.reason, node.message)
@@ -118,6 +167,36 @@ def _clock(facts: NodeFacts) -> Claim:
     if abs(offset) > CLOCK_SKEW_MAX:
         return Claim("ClockSynced", "False", "ClockSkew", f"off by {offset:+.0f} s")
     return Claim("ClockSynced", "True", "InSync", f"within {CLOCK_SKEW_MAX:.0f} s")
+
+
+def _config_applied(facts: NodeFacts, wanted: Wanted) -> Claim:
+    kind, reported = "ConfigApplied", facts.config_revision
+    error = wanted.error or facts.config_error
+    if error is not None:
+        return Claim(kind, "False", "Refused", clip(error, MESSAGE_MAX))
+    if wanted.revision is None:
+        # Whatever the node has, nobody asked for it here.
+        message = "no configuration is asked for"
+        return Claim(kind, "Unknown", "NoConfig", message)
+    if reported == wanted.revision:
+        without = f"; without {', '.join(wanted.unsupported)}" if wanted.unsupported else ""
+        message = clip(f"revision {reported}{without}", MESSAGE_MAX)
+        return Claim(kind, "True", "Applied", message)
+    has = "none" if reported is None else reported
+    return Claim(kind, "False", "Pending", f"wanted {wanted.revision}, the node has {has}")
+
+
+def _passing(node: Liveness, known: Container[str]) -> Iterator[Claim]:
+    """Give what most nodes never have."""
+    if node.flapping:
+        minutes = flapping.FLAPPING_WINDOW / 60
+        message = f"{flapping.FLAPPING_CHANGES} changes of state or more within {minutes:.0f} min"
+        yield Claim("Flapping", "True", "StateChanges", message)
+    elif "Flapping" in known:
+        yield Claim("Flapping", "False", "Settled", "its state has settled")
+    if node.maintenance:
+        message = "spec.maintenance is set: silence is no outage, and nobody is alerted"
+        yield Claim("Maintenance", "True", "Asked", message)
 
 
 def _all(facts: NodeFacts) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from citadel_k8s.constants import LIST_MAX, STATUS_MAX_BYTES
-from citadel_k8s.domain.conditions import conditions_of
+from citadel_k8s.domain.conditions import NOTHING_WANTED, Wanted, conditions_of
 from citadel_k8s.domain.facts import GpuFact, NodeFacts, ServiceFact
-from citadel_k8s.domain.liveness import ALIVE, Liveness
+from citadel_k8s.domain.life import Liveness
 from citadel_k8s.domain.summary import summarise
 from citadel_k8s.models.fabricnode import (
     AgentStatus,
@@ -32,17 +32,23 @@ class View:
     generation: int | None
     now: str
     last_heartbeat: str | None
+    wanted: Wanted = NOTHING_WANTED
 
 
 def desired_status(view: View) -> FabricNodeStatus:
     """Give the full status; at most ``STATUS_MAX_BYTES`` of JSON."""
     node, facts, previous = view.node, view.facts, view.previous
-    fresh = node.state in ALIVE
+    fresh = node.fresh
     reason = None if node.state is NodeState.ONLINE else node.reason
     status = FabricNodeStatus(
         state=node.state,
         conditions=conditions_of(
-            node, facts, previous.conditions, now=view.now, generation=view.generation
+            node,
+            facts,
+            previous.conditions,
+            now=view.now,
+            generation=view.generation,
+            wanted=view.wanted,
         ),
         agent=_agent(node.boot_id or _boot_of(previous), facts, previous),
         **(_inventory(facts, fresh=fresh) if facts else _last_inventory(previous)),
@@ -50,7 +56,7 @@ def desired_status(view: View) -> FabricNodeStatus:
         confirmed_time=view.now,
         # While a node speaks this would change with every heartbeat.
         last_heartbeat_time=None if fresh else view.last_heartbeat,
-        config_revision=previous.config_revision,
+        config_revision=_revision(facts, previous, fresh=fresh),
         observed_generation=view.generation,
     )
     return _fitting(status)
@@ -78,6 +84,12 @@ def _agent(
     before = previous.agent.version if previous.agent else None
     version = facts.agent_version if facts else before
     return AgentStatus(version=version, boot_id=boot_id) if version or boot_id else None
+
+
+def _revision(facts: NodeFacts | None, previous: FabricNodeStatus, *, fresh: bool) -> str | None:
+    """Give what the node says that it has applied; of a silent one, what it said last."""
+    told = facts.config_revision if facts else None
+    return told if fresh and facts else told or previous.config_revision
 
 
 def _boot_of(status: FabricNodeStatus) -> str | None:

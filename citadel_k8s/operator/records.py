@@ -253,7 +253,7 @@ def policy_of(observed: ObservedObject | None, default: Policy) -> Policy:
 
 def _is_ready(conditions: Any) -> bool | None:
     """Give what a Node's Ready condition says: Unknown is the node controller's word for silent."""
-    known: list[Any] = conditions if isinstance(conditions, list) else []
+    known: list[Any] = conditions if isinstance(conditions, list) else []  # pyright: ignore[reportUnknownVariableType]
     found = (_mapping(one) for one in known)
     word = next((one.get("status") for one in found if one.get("type") == "Ready"), None)
     return None if word is None else word == "True"

@@ -51,6 +51,7 @@ def test_a_healthy_node_reads_well():
         "GPUHealthy": "True",
         "ServicesHealthy": "True",
         "ClockSynced": "True",
+        "ConfigApplied": "Unknown",
     }
     summary = found.summary
     assert summary is not None
@@ -73,6 +74,7 @@ def test_silence_renders_unknown_and_never_green():
         "GPUHealthy": ("Unknown", "AgentSilent"),
         "ServicesHealthy": ("Unknown", "AgentSilent"),
         "ClockSynced": ("Unknown", "AgentSilent"),
+        "ConfigApplied": ("Unknown", "AgentSilent"),
     }
     assert {g.health for g in found.gpus or []} == {"unknown"}
     assert {s.health for s in found.services or []} == {"unknown"}
