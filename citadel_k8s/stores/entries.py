@@ -136,8 +136,11 @@ class StatusStream(Protocol):
 
     async def save_snapshot(
         self, name: str, fields: Mapping[str, bytes], *, removed: Collection[str] = ()
-    ) -> None:
-        """Set and remove fields of a hash, all or nothing; others stay as they are."""
+    ) -> int:
+        """Set and remove fields of a hash, all or nothing; others stay as they are.
+
+        Returns how many it has then: fewer than the caller knows of were lost with the server.
+        """
         ...
 
     async def close(self) -> None:

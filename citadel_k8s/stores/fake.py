@@ -93,12 +93,13 @@ class FakeStatusStream(StatusStream):
     @override
     async def save_snapshot(
         self, name: str, fields: Mapping[str, bytes], *, removed: Collection[str] = ()
-    ) -> None:
+    ) -> int:
         self._check()
         kept = {
             key: value for key, value in self._hashes.get(name, {}).items() if key not in removed
         }
         self._hashes[name] = kept | dict(fields)
+        return len(self._hashes[name])
 
     @override
     async def close(self) -> None:

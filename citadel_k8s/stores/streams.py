@@ -158,16 +158,16 @@ class RedisStatusStream(StatusStream):
     @override
     async def save_snapshot(
         self, name: str, fields: Mapping[str, bytes], *, removed: Collection[str] = ()
-    ) -> None:
-        if not fields and not removed:
-            return
+    ) -> int:
         async with self._server.edge(f"saving {name}"):
             pipeline: Any = self._redis.pipeline(transaction=True)
             if removed:
                 pipeline.hdel(name, *removed)
             if fields:
                 pipeline.hset(name, mapping=dict(fields))
-            await pipeline.execute()
+            pipeline.hlen(name)
+            answers: list[Any] = await pipeline.execute()
+        return int(answers[-1])
 
     @override
     async def close(self) -> None:

@@ -172,9 +172,10 @@ async def test_a_flush_takes_the_last_id_back(case: Case) -> None:
 async def test_a_snapshot_is_kept_field_by_field(case: Case) -> None:
     name = f"snapshot-{secrets.token_hex(4)}"
     assert await case.stream.load_snapshot(name) == {}
-    await case.stream.save_snapshot(name, {"a": b"1", "b": b"\xff"})
-    await case.stream.save_snapshot(name, {"c": b"3", "b": b"2"}, removed=["a", "never"])
-    await case.stream.save_snapshot(name, {})
+    assert await case.stream.save_snapshot(name, {"a": b"1", "b": b"\xff"}) == 2
+    kept = await case.stream.save_snapshot(name, {"c": b"3", "b": b"2"}, removed=["a", "never"])
+    assert kept == 2
+    assert await case.stream.save_snapshot(name, {}) == 2
     assert await case.stream.load_snapshot(name) == {"b": b"2", "c": b"3"}
 
 
