@@ -6,6 +6,7 @@ meantime, and no library makes up for it.
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -34,15 +35,21 @@ RETRY_AFTER_MAX: Final = 60.0
 """Longest wait that a server may ask for, in seconds; as for writes."""
 
 
+_ORPHANS_KEYS: Final = ("name", "uid", "ownerReferences")
+"""What is kept of the metadata of an object whose Node is gone."""
+
+Raw = dict[str, Any]
+
+
 class ListApi(Protocol):
     """What a sweep asks of the API server; `clients.kube.KubeClient` has it."""
 
-    async def list_fabric_nodes(self) -> list[dict[str, Any]]:
-        """Give all FabricNodes."""
+    def fabric_node_chunks(self) -> AsyncIterator[list[Raw]]:
+        """Give all FabricNodes, a chunk at a time; one may come twice."""
         ...
 
-    async def list_nodes(self, *, label_selector: str | None = None) -> list[dict[str, Any]]:
-        """Give all Nodes."""
+    def node_chunks(self, *, label_selector: str | None = None) -> AsyncIterator[list[Raw]]:
+        """Give all Nodes in the same way."""
         ...
 
     async def delete_fabric_node(self, name: str, *, uid: str | None = None) -> bool:
@@ -79,6 +86,7 @@ class Sweep:
     node_label_selector: str | None = None
     interval: float = SWEEP_INTERVAL
     trouble: str | None = None
+    leads: Callable[[], bool] = lambda: True
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def soon(self) -> None:
@@ -113,51 +121,61 @@ class Sweep:
         Raises
         ------
         KubeError
-            If the API server did not give both lists; nothing has changed then.
+            If the API server did not give both lists. What it gave is taken; who is missing in it
+            is not forgotten.
         """
         before = {
             record.name: record.observed.uid
             for record in self.registry.objects()
             if record.observed is not None
         }
-        kube_nodes = await self.api.list_nodes(label_selector=self.node_label_selector)
-        objects = await self.api.list_fabric_nodes()
-        self._compare_kube_nodes(kube_nodes)
-        self._compare_objects(objects, before)
-        await self._delete_orphans(objects, {raw["metadata"]["uid"] for raw in kube_nodes})
+        node_uids = await self._take_kube_nodes()
+        found, orphans = await self._take_objects({None, *node_uids})
+        for name, uid in before.items():
+            if found.get(name) != uid:
+                _log.info("object_gone_unseen", object=name)
+                self.registry.forget_object(name, uid)
+        await self._delete_orphans(orphans, node_uids)
 
-    def _compare_kube_nodes(self, listed: list[dict[str, Any]]) -> None:
-        for raw in listed:
-            self.registry.observe_kube_node(raw)
-        names = {raw["metadata"]["name"] for raw in listed}
+    async def _take_kube_nodes(self) -> set[str]:
+        """Take all Nodes of the cluster and give their uids."""
+        names: set[str] = set()
+        uids: set[str] = set()
+        async for chunk in self.api.node_chunks(label_selector=self.node_label_selector):
+            for raw in chunk:
+                self.registry.observe_kube_node(raw)
+                names.add(raw["metadata"]["name"])
+                uids.add(raw["metadata"]["uid"])
         for node in list(self.registry.kube_nodes.values()):
             if node.name not in names:
                 self.registry.forget_kube_node(node.name)
+        return uids
 
-    def _compare_objects(self, listed: list[dict[str, Any]], before: dict[str, str]) -> None:
-        for raw in listed:
-            self.registry.observe(raw)
-        uids = {raw["metadata"]["name"]: raw["metadata"]["uid"] for raw in listed}
-        for name, uid in before.items():
-            if uids.get(name) != uid:
-                _log.info("object_gone_unseen", object=name)
-                self.registry.forget_object(name, uid)
+    async def _take_objects(self, owners: set[str | None]) -> tuple[dict[str, str], list[Raw]]:
+        """Take all objects; give their uids by name, and what is needed of those without owner."""
+        found: dict[str, str] = {}
+        orphans: list[Raw] = []
+        async for chunk in self.api.fabric_node_chunks():
+            for raw in chunk:
+                self.registry.observe(raw)
+                metadata = raw["metadata"]
+                found[metadata["name"]] = metadata["uid"]
+                # One that is being deleted stays until somebody's finalizer is done, however often
+                # it is deleted again: that is theirs to end.
+                if owner_uid(raw) not in owners and "deletionTimestamp" not in metadata:
+                    orphans.append({"metadata": {key: metadata[key] for key in _ORPHANS_KEYS}})
+        return found, orphans
 
-    async def _delete_orphans(self, listed: list[dict[str, Any]], uids: set[str]) -> None:
+    async def _delete_orphans(self, orphans: list[Raw], uids: set[str]) -> None:
         """Delete the objects of Nodes that are gone; a cluster's garbage collector is quicker."""
-        # One that is being deleted stays until somebody's finalizer is done, however often it is
-        # deleted again: that is theirs to end.
-        orphans = [
-            raw
-            for raw in listed
-            if owner_uid(raw) not in {None, *uids} and "deletionTimestamp" not in raw["metadata"]
-        ]
         if not orphans:
             return
         if self.node_label_selector is not None:
             # A Node that merely lost its label still is.
-            uids = {raw["metadata"]["uid"] for raw in await self.api.list_nodes()}
+            uids = {raw["metadata"]["uid"] async for c in self.api.node_chunks() for raw in c}
         for raw in orphans:
+            if not self.leads():
+                return  # another operator does it
             record = self.registry.by_name(raw["metadata"]["name"])
             if owner_uid(raw) in uids or (record and record.live.state in ALIVE):
                 continue

@@ -1,7 +1,7 @@
 """What this project asks of the Kubernetes API, each call bounded and none of them repeated."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -94,6 +94,13 @@ class KubeClient:
         """Give all FabricNodes."""
         return await self._list(_FABRIC_NODES, {}, chunk)
 
+    def fabric_node_chunks(self, *, chunk: int = LIST_CHUNK) -> AsyncGenerator[list[Object]]:
+        """Give all FabricNodes a few hundred at a time, so that nobody holds 10,000 at once.
+
+        An object may come twice where the API server lost its place in between.
+        """
+        return self._restarted(_FABRIC_NODES, {}, chunk)
+
     async def get_fabric_node(self, name: str) -> Object | None:
         """Give one FabricNode, or None if it does not exist."""
         return await self._get(_at(_FABRIC_NODES, name))
@@ -161,6 +168,13 @@ class KubeClient:
         longer the newest.
         """
         return await self._patch(_at(_NODES, name), patch)
+
+    def node_chunks(
+        self, *, label_selector: str | None = None, chunk: int = LIST_CHUNK
+    ) -> AsyncGenerator[list[Object]]:
+        """Give the Nodes as `fabric_node_chunks` gives FabricNodes."""
+        query = {"labelSelector": label_selector} if label_selector else {}
+        return self._restarted(_NODES, query, chunk)
 
     async def get_lease(
         self, namespace: str, name: str, *, timeout: float | None = None
@@ -276,23 +290,38 @@ class KubeClient:
 
     async def _list(self, path: str, query: Mapping[str, str], chunk: int) -> list[Object]:
         try:
-            return await self._chunks(path, query, chunk)
+            return [item async for items in self._chunks(path, query, chunk) for item in items]
         except KubeError as error:
             # The token of the next chunk lives as long as etcd's history; start over, once.
             if error.status != GONE:
                 raise
-            return await self._chunks(path, query, chunk)
+            return [item async for items in self._chunks(path, query, chunk) for item in items]
 
-    async def _chunks(self, path: str, query: Mapping[str, str], chunk: int) -> list[Object]:
-        items: list[Object] = []
+    async def _restarted(
+        self, path: str, query: Mapping[str, str], chunk: int
+    ) -> AsyncGenerator[list[Object]]:
+        try:
+            async for items in self._chunks(path, query, chunk):
+                yield items
+        except KubeError as error:
+            if error.status != GONE:
+                raise
+        else:
+            return
+        async for items in self._chunks(path, query, chunk):
+            yield items
+
+    async def _chunks(
+        self, path: str, query: Mapping[str, str], chunk: int
+    ) -> AsyncGenerator[list[Object]]:
         following = {**query, "limit": str(chunk)}
         while True:
             answer = await self._transport.request("GET", path, query=following)
-            items += answer.get("items") or []
             metadata: Object = answer.get("metadata") or {}
+            yield answer.get("items") or []
             token = metadata.get("continue")
             if not token:
-                return items
+                return
             following["continue"] = token
 
 

@@ -129,6 +129,30 @@ async def test_a_list_whose_history_is_always_gone_is_an_error(tmp_path: Path) -
     assert caught.value.status == 410
 
 
+async def test_chunks_whose_history_is_gone_begin_anew_once_and_may_repeat(tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+    gone = web.json_response({"message": "too old"}, status=410)
+    answers = [page(["a"], "t1"), gone, page(["a"], "t2"), page(["b"])]
+    async with serving(chunks(answers, seen), tmp_path) as kube:
+        found = [chunk async for chunk in kube.fabric_node_chunks(chunk=1)]
+    assert [[item["metadata"]["name"] for item in chunk] for chunk in found] == [
+        ["a"],
+        ["a"],
+        ["b"],
+    ]
+    assert [query.get("continue") for query in seen] == [None, "t1", None, "t2"]
+
+
+async def test_chunks_are_asked_for_one_after_the_other_as_they_are_taken(tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+    answers = [page(["a"], "t1"), page(["b"])]
+    async with serving(chunks(answers, seen), tmp_path) as kube:
+        async for chunk in kube.node_chunks(label_selector="x=y", chunk=1):
+            assert len(chunk) == 1
+            break
+    assert seen == [{"labelSelector": "x=y", "limit": "1"}]
+
+
 async def test_an_empty_list_may_be_null(tmp_path: Path) -> None:
     answer = '{"items": null, "metadata": null}'
     async with serving(lambda _: web.Response(text=answer), tmp_path) as kube:

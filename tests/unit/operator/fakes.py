@@ -1,6 +1,7 @@
 """A cluster in memory, and heartbeats for it."""
 
 import itertools
+from collections.abc import AsyncIterator
 from typing import Any
 
 from citadel_k8s.aio.clock import ManualClock
@@ -69,6 +70,7 @@ class FakeKube:
         self.objects: dict[str, dict[str, Any]] = {}
         self.nodes: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
+        self.chunk = 2
         self.fault: KubeError | None = None
         self._numbers = itertools.count(1)
 
@@ -121,6 +123,16 @@ class FakeKube:
         return [
             n for n in self.nodes.values() if wanted is None or wanted in n["metadata"]["labels"]
         ]
+
+    async def fabric_node_chunks(self) -> AsyncIterator[list[dict[str, Any]]]:
+        listed = await self.list_fabric_nodes()
+        for first in range(0, max(1, len(listed)), self.chunk):
+            yield listed[first : first + self.chunk]
+
+    async def node_chunks(
+        self, *, label_selector: str | None = None
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        yield await self.list_nodes(label_selector=label_selector)
 
     def add_node(self, name: str, uid: str, **labels: str) -> dict[str, Any]:
         """Add a Node of the cluster."""

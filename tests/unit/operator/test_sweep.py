@@ -105,3 +105,30 @@ async def test_an_orphan_that_somebodys_finalizer_holds_is_deleted_once():
 )
 def test_a_sweep_waits_as_long_as_the_server_asks_within_reason(asked, waits):
     assert retry_delay(KubeError(429, "too many requests", asked)) == waits
+
+
+async def test_an_operator_that_does_not_lead_deletes_no_orphans():
+    setting = Setting()
+    setting.sweep.leads = lambda: False
+    await setting.add("gpu-1", owner="uid-of-a-node-that-is-gone")
+    await setting.sweep.once()
+    assert set(setting.kube.objects) == {"gpu-1"}
+    assert set(setting.world.registry.nodes) == {"gpu-1"}
+
+
+async def test_a_sweep_that_breaks_off_forgets_nobody():
+    setting = Setting()
+    for number in range(5):
+        await setting.add(f"gpu-{number}")
+    await setting.sweep.once()
+    whole = setting.kube.fabric_node_chunks
+
+    async def broken():
+        async for chunk in whole():
+            yield chunk
+            raise KubeError(500, "away")
+
+    setting.kube.fabric_node_chunks = broken
+    with pytest.raises(KubeError):
+        await setting.sweep.once()
+    assert len(setting.world.registry.nodes) == 5
