@@ -74,9 +74,7 @@ class Delivery:
         """Whether the receiver may be tried now."""
         return self._clock.monotonic() >= self._not_before
 
-    async def attempt(
-        self, send: Awaitable[None], message_id: str, payload: Callable[[], str]
-    ) -> Outcome:
+    async def attempt(self, send: Awaitable[None], message_id: str, payload: str) -> Outcome:
         """Try once; never raises but on cancellation.
 
         Parameters
@@ -85,8 +83,8 @@ class Delivery:
             Sends, bounded by itself.
         message_id : str
             What is told of it in a dead letter.
-        payload : callable
-            Gives what is kept of it in one.
+        payload : str
+            What is kept of it in one.
         """
         try:
             await send
@@ -108,7 +106,7 @@ class Delivery:
         self._metrics.failing.labels(receiver=self.name).set(0)
         self._trouble.recovered(receiver=self.name, address=self._where)
 
-    def _failed(self, error: DeliveryError, message_id: str, payload: Callable[[], str]) -> Outcome:
+    def _failed(self, error: DeliveryError, message_id: str, payload: str) -> Outcome:
         now = self._clock.monotonic()
         self._trouble.failed(receiver=self.name, address=self._where, error=str(error))
         if self._failing_since is None:
@@ -117,7 +115,7 @@ class Delivery:
         self._metrics.failing.labels(receiver=self.name).set(failing)
         if self._letters is not None and self._is_letter_due(error, now, failing):
             self._lettered_at = now
-            self._letters.put(self.name, message_id, str(error), payload())
+            self._letters.put(self.name, message_id, str(error), payload)
         if error.final:
             self._backoff.reset()
             return "refused"

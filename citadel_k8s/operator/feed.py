@@ -75,9 +75,8 @@ class Feed:
             if not self._leads():
                 return
             part = due[told : told + count]
-            text = _payload(part)
             send = self._receiver.send(body)
-            outcome = await self._delivery.attempt(send, part[0][0].name, lambda t=text: t)
+            outcome = await self._delivery.attempt(send, part[0][0].name, _payload(part))
             if outcome == "failed":
                 return
             # What was refused is not tried again before it is repeated anyway.

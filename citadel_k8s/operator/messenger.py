@@ -109,8 +109,6 @@ class Messenger:
             return
         if not self._recalled and not await self._recall():
             return
-        if not self._board.active:  # the leader may have changed while Redis was asked
-            return
         self._groups.sync(self._board.firing.values(), self._clock.monotonic())
         await self._send_due()
         await self._save()
@@ -122,9 +120,8 @@ class Messenger:
             if not self._bucket.take(self._clock.monotonic()):
                 return
             message = self._groups.message(key)
-            said = text(message)
             send = self._receiver.send(message)
-            if await self._delivery.attempt(send, message.id, lambda t=said: t) == "failed":
+            if await self._delivery.attempt(send, message.id, text(message)) == "failed":
                 return
             # What was refused is not tried again: it is a dead letter.
             self._groups.told(message, self._clock.monotonic())
@@ -145,12 +142,14 @@ class Messenger:
             told = await self._book.load_snapshot(self._hash)
         except StreamError as error:
             self._trouble.failed(error=str(error))
+            told = {}
             self._recalled = now - self._asking_since >= RECALL_SECONDS
-            return self._recalled
+        else:
+            self._recalled = True
+            self._trouble.recovered()
         self._groups.recall(told, self._clock.monotonic(), self._clock.now())
-        self._recalled = True
-        self._trouble.recovered()
-        return True
+        # The leader may have changed while Redis was asked.
+        return self._recalled and self._board.active
 
     async def _save(self) -> None:
         if not self._unsaved or not self._leads():
