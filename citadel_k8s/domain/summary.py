@@ -22,8 +22,8 @@ _STEP: Final = 10
 _HYSTERESIS: Final = 3
 """Percent beyond the middle between two steps before the text changes."""
 
-_MODELS_MAX: Final = 34
-"""Characters of the MODELS column: with all others the table stays within 120."""
+_MODELS_MAX: Final = 24
+"""Characters of the MODELS column: with all others, and names of 13, the table stays within 120."""
 
 
 def summarise(

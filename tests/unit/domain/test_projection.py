@@ -138,7 +138,7 @@ def test_unknown_is_not_zero(changes, gpus, util):
         ([service(models=[])], "none"),
         ([service(health="starting")], "none"),
         ([service(models=["a", "b", "c"])], "a +2"),
-        ([service(models=["org/" + "x" * 80])], "x" * 33 + "…"),
+        ([service(models=["org/" + "x" * 80])], "x" * 23 + "…"),
     ],
 )
 def test_only_models_that_can_be_asked_now_are_named(services, models):
