@@ -13,7 +13,6 @@ from typing import Final, Protocol
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.aio.deadlines import Deadlines
 from citadel_k8s.domain.witness import (
-    REACHED,
     Answer,
     Control,
     Outcome,
@@ -327,7 +326,7 @@ class Prober:
                 yield record
 
     def _controlled(self, record: NodeRecord, probe: Probe) -> None:
-        if probe.outcome in REACHED:
+        if probe.outcome in {Outcome.ANSWERS, Outcome.UNPROVED}:
             self._count_control(record.node_id, probe)
         elif probe.outcome is not Outcome.VOID:
             # It may be dying just now. If it speaks afterwards, it was alive.
@@ -346,7 +345,7 @@ class Prober:
 
     def _count_control(self, node_id: str, probe: Probe) -> None:
         self._controls[node_id in self._registry.kube_nodes].note(probe.asked_at, probe.outcome)
-        if probe.outcome is Outcome.ANSWERS:
+        if probe.outcome in {Outcome.ANSWERS, Outcome.UNPROVED}:
             self._never.discard(node_id)
         else:
             self._never.add(node_id)
