@@ -1,5 +1,6 @@
 """How what is remembered of a node, and of what people said of it, is written down and read."""
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
 
 import pydantic_core
@@ -14,6 +15,9 @@ heartbeat."""
 
 TEXT_MAX: Final = 256
 """Characters of the longest text in a line: boot ids have 64, reasons are a few words."""
+
+CHANGES_MAX: Final = 64
+"""Moments of changes in a line: many times as many as make a node flap."""
 
 NUMBER_MAX: Final = 1e12
 """Largest number that is taken for one of seconds."""
@@ -34,11 +38,13 @@ class Line(NamedTuple):
     reason: str
     interval: float | None
     former_boots: tuple[str, ...]
+    back_ms: int | None = None
+    changes_ms: tuple[int, ...] = ()
 
 
 def line_of(record: NodeRecord) -> Line:
     """Give what is to be kept of a node."""
-    live = record.live
+    live, memory = record.live, Memory.of(record)
     return Line(
         heard_ms(record),
         live.boot_id,
@@ -47,6 +53,8 @@ def line_of(record: NodeRecord) -> Line:
         live.reason,
         record.interval,
         live.former_boots,
+        memory.back_ms if memory else None,
+        memory.changes_ms if memory else (),
     )
 
 
@@ -66,7 +74,7 @@ def decoded(value: bytes) -> Line | None:
     version, *items = cast("list[Any]", parts) or [None]
     if version != VERSION or len(items) < len(Line._fields):
         return None
-    ms, boot_id, seq, state, reason, interval, former = items[: len(Line._fields)]
+    ms, boot_id, seq, state, reason, interval, former, back, changes = items[: len(Line._fields)]
     sound = (
         _text(state)
         and state in _STATES
@@ -74,12 +82,14 @@ def decoded(value: bytes) -> Line | None:
         and (boot_id is None or _text(boot_id))
         and (ms is None or _whole(ms))
         and (seq is None or _whole(seq))
+        and (back is None or _whole(back))
         and (interval is None or (_number(interval) and interval > 0))
     )
-    boots = _texts(former)
-    if not sound or boots is None:
+    boots, moments = _all(_text, former), _all(_whole, changes)
+    if not sound or boots is None or moments is None:
         return None
-    return Line(ms, boot_id, seq, state, reason, interval, boots[-FORMER_BOOTS_MAX:])
+    boots = boots[-FORMER_BOOTS_MAX:]
+    return Line(ms, boot_id, seq, state, reason, interval, boots, back, moments[-CHANGES_MAX:])
 
 
 def heard_ms(record: NodeRecord) -> int | None:
@@ -99,6 +109,8 @@ def memory_of(line: Line, now_ms: int) -> Memory:
         reason=line.reason,
         interval=line.interval,
         age=(now_ms - ms) / 1000,
+        back_ms=line.back_ms,
+        changes_ms=line.changes_ms,
     )
 
 
@@ -133,8 +145,8 @@ def _text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= TEXT_MAX
 
 
-def _texts(value: Any) -> tuple[str, ...] | None:
+def _all(sound: Callable[[Any], bool], value: Any) -> tuple[Any, ...] | None:
     if not isinstance(value, list):
         return None
     items = cast("list[Any]", value)
-    return tuple(items) if all(_text(item) for item in items) else None
+    return tuple(items) if all(map(sound, items)) else None
