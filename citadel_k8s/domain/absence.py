@@ -14,6 +14,10 @@ UPGRADE_SECONDS: Final = GOODBYE_SECONDS
 """Seconds after a goodbye within which another version of the agent makes it an upgrade: as long
 as the roll-out of a DaemonSet may take for one node."""
 
+REJUDGE_SECONDS: Final = 1.0
+"""Seconds before a node that is down is judged when maintenance ends: long enough for the question
+whether it answers to be under way, which the judge then waits for."""
+
 
 def governed(node: Liveness, policy: Policy) -> Liveness:
     """Give the node under another policy; the silence so far counts by the new one."""
@@ -28,15 +32,15 @@ def governed(node: Liveness, policy: Policy) -> Liveness:
 def instructed(node: Liveness, *, maintenance: bool, decommission: bool, now: float) -> Liveness:
     """Take what people want of the node.
 
-    What ends brings a node that is down before the judge at once; until then it is shown as it
-    was, for it may answer by now.
+    What ends brings a node that is down before the judge; until then it is shown as it was, for
+    it may answer by now.
     """
     if (maintenance, decommission) == (node.maintenance, node.decommission):
         return node
     over = (node.maintenance and not maintenance) or (node.decommission and not decommission)
     wanted = replace(node, maintenance=maintenance, decommission=decommission)
     if over and not decommission and node.phase is Phase.DOWN:
-        return replace(wanted, deadline=now)
+        return replace(wanted, deadline=now + REJUDGE_SECONDS)
     return shown(wanted, now)
 
 

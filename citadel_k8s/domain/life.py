@@ -24,6 +24,9 @@ from citadel_k8s.models.fabricnode import NodeState
 ALIVE: Final = frozenset({NodeState.ONLINE, NodeState.DEGRADED})
 """States of a node that speaks, or at least answers."""
 
+NEVER: Final = float("-inf")
+"""A moment that is over, whatever time it is."""
+
 UNCOUNTED: Final = frozenset({NodeState.UNKNOWN, NodeState.DECOMMISSIONED})
 """States whose beginning and end are no unrest: the first word, and what people want."""
 
@@ -191,7 +194,7 @@ class Liveness:
     suspects: frozenset[str] = frozenset()
     clean: int = 0
     believed: tuple[Fault, ...] = ()
-    not_before: float = float("-inf")
+    not_before: float = NEVER
     left_at: float | None = None
     changes: tuple[float, ...] = ()
     flapping: bool = False
@@ -199,7 +202,7 @@ class Liveness:
     decommission: bool = False
     node_ready: bool | None = None
     sighting: Sighting | None = None
-    doubled_until: float = float("-inf")
+    doubled_until: float = NEVER
 
     @property
     def fresh(self) -> bool:
@@ -220,6 +223,11 @@ class Liveness:
     def silent(self) -> bool:
         """Whether its silence has been proved, and not a word came since."""
         return self.deadline is None
+
+    @property
+    def to_be_judged(self) -> bool:
+        """Whether it is down, yet shown otherwise until it is judged once more."""
+        return self.down and not self.silent and self.state is not NodeState.OFFLINE
 
     @property
     def quiet_since(self) -> float:

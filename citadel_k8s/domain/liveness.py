@@ -17,6 +17,7 @@ from citadel_k8s.domain import flapping
 from citadel_k8s.domain.facts import clip, reason_word
 from citadel_k8s.domain.life import (
     ALIVE,
+    NEVER,
     NEVER_YET,
     ON_TIME,
     PUBLISH_FAILING,
@@ -42,6 +43,7 @@ __all__ = [
     "created",
     "deferred",
     "expired",
+    "postponed",
     "rejection",
 ]
 
@@ -68,7 +70,7 @@ def created(policy: Policy, now: float) -> Liveness:
     )
 
 
-def rejection(node: Liveness, beat: Beat) -> str | None:
+def rejection(node: Liveness, beat: Beat, now: float) -> str | None:
     """Say why a message must not count: a duplicate, a straggler or a former process.
 
     A former process counts again once the one after it has been silent for the whole timeout:
@@ -80,14 +82,16 @@ def rejection(node: Liveness, beat: Beat) -> str | None:
     if beat.boot_id == node.boot_id:
         replayed = beat.seq is not None and node.seq is not None and beat.seq <= node.seq
         return "Replayed" if replayed else None
-    if beat.boot_id in node.former_boots and node.phase is not Phase.DOWN:
-        return "FormerBoot"
-    return None
+    if beat.boot_id not in node.former_boots or node.phase is Phase.DOWN:
+        return None
+    # That there are two is known: whoever stays when one says goodbye is the node's own.
+    stays = node.phase is Phase.LEAVING and node.doubled_until > now
+    return None if stays else "FormerBoot"
 
 
 def beaten(node: Liveness, beat: Beat, now: float) -> Liveness:
     """Take a heartbeat into account; one that `rejection` refuses changes nothing."""
-    if rejection(node, beat):
+    if rejection(node, beat, now):
         return node
     heard = _introduced(node, beat, now)
     if beat.goodbye:
@@ -133,6 +137,13 @@ def answering(node: Liveness, now: float, *, message: str | None = None) -> Live
     return shown(asked, now)
 
 
+def postponed(node: Liveness, seconds: float) -> Liveness:
+    """Let silence count later: the one who listens stood still for so long."""
+    if node.deadline is None:
+        return node
+    return replace(node, deadline=node.deadline + seconds, not_before=node.not_before + seconds)
+
+
 def deferred(node: Liveness, until: float) -> Liveness:
     """Let silence not count before a moment: the pipe was closed, nobody could be heard."""
     if node.deadline is None or node.not_before >= until:
@@ -171,6 +182,8 @@ def _introduced(node: Liveness, beat: Beat, now: float) -> Liveness:
             former = (*others, boot_id)[-FORMER_BOOTS_MAX:]
         boot_id = beat.boot_id
     policy = node.policy.paced(beat.interval)
+    # A fresh word shows that one can be heard; old news from the backlog does not.
+    not_before = NEVER if now - at <= policy.stale_after else node.not_before
     return replace(
         node,
         policy=policy,
@@ -179,7 +192,8 @@ def _introduced(node: Liveness, beat: Beat, now: float) -> Liveness:
         seq=beat.seq if beat.boot_id else node.seq,
         former_boots=former,
         streak=streak,
-        deadline=max(at + policy.timeout, node.not_before),
+        not_before=not_before,
+        deadline=max(at + policy.timeout, not_before),
         words=None if node.phase is Phase.SPEAKING else node.words,
     )
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from citadel_k8s.constants import GOODBYE_SECONDS
 from citadel_k8s.domain import flapping
+from citadel_k8s.domain.absence import REJUDGE_SECONDS
 from citadel_k8s.domain.doubles import DOUBLED_SECONDS
 from citadel_k8s.domain.facts import clip, reason_word
 from citadel_k8s.domain.life import (
@@ -84,8 +85,9 @@ def restored(
 
 def _restored_draining(node: Liveness, words: Words, now: float) -> Liveness:
     if words.reason == MAINTENANCE.reason:
-        # Down, and known to be; if the maintenance is over meanwhile, it is judged at once.
-        return replace(node, phase=Phase.DOWN, deadline=None if node.maintenance else now)
+        # Down, and known to be; if the maintenance is over meanwhile, it is judged soon.
+        deadline = None if node.maintenance else now + REJUDGE_SECONDS
+        return replace(node, phase=Phase.DOWN, deadline=deadline)
     deadline = now + max(node.policy.timeout, GOODBYE_SECONDS)
     return replace(node, phase=Phase.LEAVING, words=words, left_at=now, deadline=deadline)
 
@@ -131,5 +133,4 @@ def recalled(node: Liveness, past: Past, now: float) -> Liveness:
 
 def resumed(node: Liveness, now: float) -> Liveness:
     """Give a restored node in the state that follows from all that is known of it by now."""
-    to_be_judged = node.phase is Phase.DOWN and node.deadline is not None
-    return node if to_be_judged else shown(node, now)
+    return node if node.to_be_judged else shown(node, now)

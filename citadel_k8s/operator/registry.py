@@ -21,6 +21,7 @@ from citadel_k8s.domain.liveness import (
     Policy,
     beaten,
     deferred,
+    postponed,
     rejection,
 )
 from citadel_k8s.domain.reconcile import Written
@@ -131,7 +132,7 @@ class Registry(Roster):
             return  # dead and without an object: whoever deleted that does not want it back
         record = known or self._new(node_id, now)
         beat = beat_of(message, facts, now - age)
-        refused = rejection(record.live, beat)
+        refused = rejection(record.live, beat, now)
         if refused:
             self._suspect_double(record, entry, beat, refused)
             raise WireError(refused, "seq", f"boot {beat.boot_id}, seq {beat.seq}")
@@ -185,7 +186,7 @@ class Registry(Roster):
         for record in self.nodes.values():
             live = record.live
             if live.deadline is not None:
-                record.live = deferred(live, live.deadline + seconds)
+                record.live = postponed(live, seconds)
                 self.vigil.silences.set(record.node_id, record.live.deadline)
 
     # --- what an operator before this one knew
@@ -248,6 +249,8 @@ class Registry(Roster):
             live, maintenance=observed.maintenance, decommission=observed.decommission, now=now
         )
         self._update(record, live, record.facts)
+        if live.to_be_judged:
+            self.late.add(node_id)  # so that it is asked whether it answers
         self.checks.set(node_id, now)
 
     def forget_object(self, name: str, uid: str | None = None) -> None:

@@ -32,6 +32,8 @@ class Vigil:
     def follow(self, node_id: str, before: Liveness | None, live: Liveness) -> None:
         """Take what a node has become by anything but a word of its own."""
         self.silences.set(node_id, live.deadline)
+        if live.deadline is None:
+            self.late.discard(node_id)
         if live.flapping:
             self.calms.set(node_id, flapping.calm_at(live.changes))
         if before is None or live.phase is not before.phase or live.policy is not before.policy:

@@ -16,7 +16,6 @@ from citadel_k8s.domain.liveness import (
     deferred,
     expired,
     rejection,
-
 )
 from citadel_k8s.domain.restoring import restored
 from citadel_k8s.domain.verdicts import Fault
@@ -113,13 +112,13 @@ def test_old_news_of_a_new_node_lets_its_silence_count_from_then():
 )
 def test_duplicates_and_replays_are_refused(boot, seq, why):
     node = online(100)
-    assert rejection(node, Beat(at=101, boot_id=boot, seq=seq)) == why
+    assert rejection(node, Beat(at=101, boot_id=boot, seq=seq), 101) == why
 
 
 def test_a_former_process_never_comes_back():
     node = hear(online(100), 110, boot="b", seq=1)
     straggler = Beat(at=111, boot_id="a", seq=500)
-    assert rejection(node, straggler) == "FormerBoot"
+    assert rejection(node, straggler, 111) == "FormerBoot"
     assert beaten(node, straggler, 111) is node
 
 
@@ -132,7 +131,7 @@ def test_the_nodes_own_agent_is_heard_again_after_a_second_one_came_and_went():
     assert once.state is NodeState.OFFLINE
     back = hear(once, 250, boot="a")
     assert back.state is NodeState.ONLINE
-    assert rejection(back, Beat(at=251, boot_id="second", seq=3)) == "FormerBoot"
+    assert rejection(back, Beat(at=251, boot_id="second", seq=3), 251) == "FormerBoot"
 
 
 def test_one_straggler_of_a_former_process_brings_no_dead_node_back():
