@@ -51,6 +51,10 @@ CONFIRMING_REPORTS: Final = 2
 """Reports in a row that make a soft fault, or its end, believed; and heartbeats in a row that
 bring back a node that never restarted: one may be a straggler in the pipe."""
 
+AGES_DIFFER: Final = 1.0
+"""Seconds by which two ages of one entry may differ, asked at different times; entries of one node
+are further apart."""
+
 FORMER_BOOTS_MAX: Final = 8
 """Boot ids remembered of a node. A crash loop makes one in 10 s at most, and a straggler from
 before 80 s is older than every retry."""
@@ -73,16 +77,19 @@ def created(policy: Policy, now: float) -> Liveness:
 def rejection(node: Liveness, beat: Beat, now: float) -> str | None:
     """Say why a message must not count: a duplicate, a straggler or a former process.
 
+    What is older than a word that counted was counted before it: a stream is in order, and begins
+    anew only where it is read again, by an operator that knows more than its beginning.
+
     A former process counts again once the one after it has been silent for the whole timeout:
     whoever still speaks then is no straggler, but the node's own agent after somebody tried out
     a second one.
     """
-    if beat.boot_id is None:
-        return None
-    if beat.boot_id == node.boot_id:
+    if beat.boot_id is not None and beat.boot_id == node.boot_id:
         replayed = beat.seq is not None and node.seq is not None and beat.seq <= node.seq
         return "Replayed" if replayed else None
-    if beat.boot_id not in node.former_boots or node.phase is Phase.DOWN:
+    if node.last_beat is not None and beat.at < node.last_beat - AGES_DIFFER:
+        return "Outdated"
+    if beat.boot_id is None or beat.boot_id not in node.former_boots or node.phase is Phase.DOWN:
         return None
     # That there are two is known: whoever stays when one says goodbye is the node's own.
     stays = node.phase is Phase.LEAVING and node.doubled_until > now
