@@ -67,7 +67,7 @@ class HealthClient:
             async with self._open().get(url, allow_redirects=False, timeout=limits) as answer:
                 return _read(where, answer.status, await _body(answer))
         except aiohttp.ClientConnectorError as error:
-            return _no_connection(where, error.os_error)
+            return no_connection(where, error.os_error)
         except TimeoutError:
             return Answer(Outcome.TIMED_OUT, f"{where} gives no answer")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -137,7 +137,8 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _no_connection(where: str, error: OSError) -> Answer:
+def no_connection(where: str, error: OSError) -> Answer:
+    """Say what it means that there was no connection: the node's doing, the network's or ours."""
     if error.errno == errno.ECONNREFUSED:
         return Answer(Outcome.REFUSED, f"{where} refuses connections")
     if error.errno in _OURS:
