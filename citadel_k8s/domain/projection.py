@@ -1,6 +1,5 @@
 """The status that a FabricNode should have, as a function of what is known."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -179,5 +178,4 @@ def _fitting(status: FabricNodeStatus) -> FabricNodeStatus:
 
 
 def _size(status: FabricNodeStatus) -> int:
-    document = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
+    return len(status.model_dump_json(by_alias=True, exclude_none=True).encode())

@@ -1,10 +1,10 @@
 """What the operator keeps of each node and of each object."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import pydantic
+import pydantic_core
 
 from citadel_k8s.domain import keys
 from citadel_k8s.domain.absence import noticed
@@ -37,30 +37,33 @@ class ObservedObject:
     status_json: bytes
     maintenance: bool = False
     decommission: bool = False
+    state: str | None = None
 
     @classmethod
     def parse(cls, raw: dict[str, Any]) -> "ObservedObject":
         """Read a raw object; what people made unreadable in it counts as not being there."""
         metadata = _mapping(raw.get("metadata"))
         spec = _mapping(raw.get("spec"))
+        status = _mapping(raw.get("status"))
         return cls(
             name=str(metadata.get("name", "")),
             uid=str(metadata.get("uid", "")),
             node_id=str(spec.get("nodeId") or metadata.get("name", "")),
             node_name=spec.get("nodeName"),
-            version=_version(metadata.get("resourceVersion")),
+            version=version_of(metadata.get("resourceVersion")),
             generation=metadata.get("generation"),
             owner_uid=owner_uid(raw),
             heartbeat=_heartbeat(spec),
             kept_spec={key: spec[key] for key in _KEPT_SPEC if key in spec},
-            status_json=json.dumps(raw.get("status") or {}, separators=(",", ":")).encode(),
+            status_json=pydantic_core.to_json(status),
             maintenance=spec.get("maintenance") is True,
             decommission=spec.get("decommission") is True,
+            state=_text(status.get("state")),
         )
 
     def status_document(self) -> dict[str, Any]:
         """Give the raw status."""
-        return _mapping(json.loads(self.status_json))
+        return _mapping(pydantic_core.from_json(self.status_json))
 
     def status(self) -> FabricNodeStatus:
         """Give the status; an unreadable one is an empty one and will be written anew."""
@@ -259,7 +262,8 @@ def _is_ready(conditions: Any) -> bool | None:
     return None if word is None else word == "True"
 
 
-def _version(text: Any) -> int:
+def version_of(text: Any) -> int:
+    """Give a resource version as a number; 0 if it is none."""
     # Resource versions of one resource can be compared as numbers since Kubernetes 1.35, and
     # etcd's revisions always could; whatever is no number counts as oldest.
     return int(text) if isinstance(text, str) and text.isdecimal() else 0
@@ -275,6 +279,10 @@ def _heartbeat(spec: dict[str, Any]) -> HeartbeatSpec | None:
     except pydantic.ValidationError:
         return None
     return parsed.heartbeat
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from citadel_k8s.operator.records import (
     NodeRecord,
     ObservedObject,
     policy_of,
+    version_of,
 )
 from citadel_k8s.operator.roster import OnTransition, Roster
 from citadel_k8s.stores.entries import Entry, EntryId
@@ -226,6 +227,8 @@ class Registry(Roster):
 
     def observe(self, raw: dict[str, Any]) -> None:
         """Take a FabricNode as the API server has it now."""
+        if self._is_known(raw["metadata"]):
+            return  # the echo of a write, or a LIST of what a watch told
         observed = ObservedObject.parse(raw)
         now = self.clock.monotonic()
         try:
@@ -252,6 +255,16 @@ class Registry(Roster):
         if live.to_be_judged:
             self.late.add(node_id)  # so that it is asked whether it answers
         self.checks.set(node_id, now)
+
+    def _is_known(self, metadata: Mapping[str, Any]) -> bool:
+        record = self.by_name(metadata["name"])
+        known = record.observed if record else None
+        return (
+            known is not None
+            and known.version > 0
+            and known.version == version_of(metadata.get("resourceVersion"))
+            and known.uid == metadata.get("uid")
+        )
 
     def forget_object(self, name: str, uid: str | None = None) -> None:
         """Take note that an object is gone. A living node gets a new one, a dead one is dropped."""
