@@ -17,6 +17,8 @@ from citadel_k8s.errors import StreamError
 from citadel_k8s.local.valkey import Valkey
 from citadel_k8s.stores.configs import RedisConfigQueue
 from citadel_k8s.stores.configsender import ConfigMessage, ConfigSender, Sent
+from citadel_k8s.stores.deadletters import RedisDeadLetters
+from citadel_k8s.stores.housekeeping import RedisConfigGroups
 from citadel_k8s.stores.streams import EntryId, RedisStatusStream
 
 STREAM = "node:status:stream"
@@ -118,7 +120,9 @@ async def test_an_operator_sends_configuration_and_clears_up_after_nodes_that_ar
     url = f"redis://127.0.0.1:{own_valkey.port}"
     queue = RedisConfigQueue(url, "n", username="agent", password="agent-secret", block=0.1)
     await queue.open(replay=False)
-    sender = ConfigSender(url, username="operator", password="operator-secret")
+    login = {"username": "operator", "password": "operator-secret"}
+    sender, groups = ConfigSender(url, **login), RedisConfigGroups(url, **login)
+    letters = RedisDeadLetters(url, **login)
     message = ConfigMessage("n", {"deviceName": "d"}, "r", "2026-01-01T00:00:00Z", anew=True)
     async with users("operator") as operator, users("agent") as agent:
         pubsub = agent.pubsub()
@@ -130,14 +134,14 @@ async def test_an_operator_sends_configuration_and_clears_up_after_nodes_that_ar
         assert len(await queue.consume()) == 3
         assert await sender.load() == {"n": Sent("r", 1.0)}
         await sender.forget(["n"])
-        groups = await operator.xinfo_groups("jobs:v1:config")
-        assert [group["name"] for group in groups] == [b"citadel-config-n"]
-        assert await operator.xgroup_destroy("jobs:v1:config", "citadel-config-n")
+        assert await groups.nodes() == ["n"]
+        assert [group.node_id for group in await groups.idle(["n"])] == ["n"]
+        assert await groups.destroy("n")
         await operator.xtrim("jobs:v1:config", maxlen=0)
-        await operator.xadd("dlq:v1:alerts", {"a": "b"})
+        await letters.bury({"a": "b"})
         await operator.expire("citadel:operator:canary:x", 60)
-    await sender.close()
-    await queue.close()
+    for one in (sender, groups, letters, queue):
+        await one.close()
 
 
 async def heard(pubsub: redis.asyncio.client.PubSub) -> Any:
