@@ -12,11 +12,12 @@ import asyncio
 import functools
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import kopf
+from typing_extensions import override
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.models.fabricnode import GROUP, PLURAL, VERSION
@@ -53,8 +54,18 @@ RESTART_DELAY: Final = 2.0
 LOOK_INTERVAL: Final = 1.0
 """Seconds between two looks at how kopf's requests fare."""
 
+END_TIMEOUT: Final = 3.0
+"""Seconds that kopf gets to end by itself once one of its watches has failed. It waits for the
+others, and where one of these sits in a request, for ever."""
+
+HUNG: Final = 90.0
+"""Seconds without open watches, and without a word about them, after which kopf is begun anew: a
+LIST of 10,000 objects takes kopf 10 to 20."""
+
 STOP_TIMEOUT: Final = 4.0
 """Seconds that kopf gets to end its watches; the thread is a daemon and ends with the process."""
+
+NOT_OPEN: Final = "watches are not open"
 
 Raw = dict[str, Any]
 
@@ -84,11 +95,12 @@ class Watcher:
     node_label_selector: str | None = None
     relisted: Callable[[], None] = lambda: None
     ready: threading.Event = field(default_factory=threading.Event)
-    _stop: threading.Event = field(default_factory=threading.Event)
     _lines: KopfLog = field(init=False)
     _requests: Requests = field(init=False)
     _ended: RepeatLog = field(init=False)
     _broken: RepeatLog = field(init=False)
+    _closed_since: float = 0.0
+    _kopf: "tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None" = None
 
     def __post_init__(self) -> None:
         self._lines = KopfLog(self.clock)
@@ -99,9 +111,9 @@ class Watcher:
     @property
     def trouble(self) -> str | None:
         """Why objects cannot be seen now; None if they can."""
-        said = self._lines.trouble or self._requests.trouble
+        said = self._lines.trouble or self._requests.trouble or self._lines.ended_by
         open_ = self.ready.is_set() and self._requests.open
-        return said or (None if open_ else "watches are not open")
+        return said or (None if open_ else NOT_OPEN)
 
     async def run(self) -> None:
         """Watch until cancelled; an end that nobody asked for begins anew."""
@@ -116,19 +128,24 @@ class Watcher:
     async def _once(self) -> str | None:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[str | None] = loop.create_future()
-        self.ready.clear()
-        self._stop.clear()
+        # Flags of its own for each: one that was left behind must not hear of the next one's.
+        self.ready, stop = threading.Event(), threading.Event()
         self._requests.reset()
-        thread = threading.Thread(target=self._watch, args=(loop, ended), name="kopf", daemon=True)
-        thread.start()
+        self._closed_since = self.clock.monotonic()
+        words = (loop, ended, stop, self.ready)
+        threading.Thread(target=self._watch, args=words, name="kopf", daemon=True).start()
         try:
             while not ended.done():
                 await asyncio.wait([ended], timeout=LOOK_INTERVAL)
                 self._look()
-            return ended.result()
+                if self._hangs():
+                    self._cancel()
+                    await asyncio.wait([ended], timeout=STOP_TIMEOUT)
+                    break  # the thread is a daemon: one that cannot be ended is left behind
+            return ended.result() if ended.done() else "it hung"
         finally:
             self.ready.clear()
-            self._stop.set()
+            stop.set()
             await asyncio.wait([ended], timeout=STOP_TIMEOUT)
 
     def _look(self) -> None:
@@ -140,28 +157,55 @@ class Watcher:
             self._broken.recovered()
             self._ended.recovered()
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[str | None]") -> None:
+    def _hangs(self) -> bool:
+        """Say whether kopf watches no more, nor tries to, nor ends."""
+        now = self.clock.monotonic()
+        if self._requests.open or self.trouble != NOT_OPEN:
+            self._closed_since = now
+        ending = self._lines.ending()
+        return now - self._closed_since > HUNG or (ending is not None and ending > END_TIMEOUT)
+
+    def _cancel(self) -> None:
+        loop, task = self._kopf or (None, None)
+        if loop is not None and task is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    def _watch(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ended: "asyncio.Future[str | None]",
+        stop: threading.Event,
+        ready: threading.Event,
+    ) -> None:
         error: str | None = None
         try:
-            asyncio.run(self._operator(loop))
+            asyncio.run(self._operator(loop, stop, ready))
+        except asyncio.CancelledError:
+            error = self._lines.ended_by or "it hung"
         except Exception as failure:  # noqa: BLE001 - whatever ended kopf, it is started again
             error = short(repr(failure))
         if not loop.is_closed():
             loop.call_soon_threadsafe(_settle, ended, error)
 
-    async def _operator(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _operator(
+        self, loop: asyncio.AbstractEventLoop, stop: threading.Event, ready: threading.Event
+    ) -> None:
+        own, task = asyncio.get_running_loop(), asyncio.current_task()
+        self._kopf = (own, task) if task is not None else None
+        # kopf's callback for a stop in the middle of a request fails, each time.
+        own.set_exception_handler(lambda _loop, context: self._lines.unhandled(context))
         try:
             await kopf.operator(
                 registry=self._handlers(loop),
                 clusterwide=True,
                 standalone=True,
-                stop_flag=self._stop,
-                ready_flag=self.ready,
+                stop_flag=stop,
+                ready_flag=ready,
             )
         finally:
             # kopf waits for the flag in a thread, and its loop's end waits for that thread: a kopf
             # that ended by itself would hang here for ever.
-            self._stop.set()
+            stop.set()
 
     def _handlers(self, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
         handlers = kopf.OperatorRegistry()
@@ -208,6 +252,27 @@ class Watcher:
         return handlers
 
 
+class _NoEssence(kopf.DiffBaseStorage):
+    """Keeps nothing to compare with: nobody here asks what changed.
+
+    kopf's own copies each object deep for it, a third of what an event costs.
+    """
+
+    @override
+    def build(
+        self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None
+    ) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    @override
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    @override
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        pass
+
+
 def _settle(ended: "asyncio.Future[str | None]", error: str | None) -> None:
     if not ended.done():
         ended.set_result(error)
@@ -216,6 +281,7 @@ def _settle(ended: "asyncio.Future[str | None]", error: str | None) -> None:
 def _configure(settings: kopf.OperatorSettings, node_label_selector: str | None) -> None:
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = _NoEssence()
     settings.watching.server_timeout = SERVER_TIMEOUT
     settings.watching.client_timeout = CLIENT_TIMEOUT
     settings.watching.chunk_size = 500

@@ -6,7 +6,7 @@ kopf tells every attempt of every watch as an error with a URL of 200 characters
 
 import logging
 import re
-from typing import Final
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -42,13 +42,21 @@ _TEXT_MAX: Final = 300
 
 
 class KopfLog(logging.Handler):
-    """Takes the lines of kopf's loggers and tells what is worth telling. Lives in kopf's thread."""
+    """Takes the lines of kopf's loggers and tells what is worth telling. Lives in kopf's thread.
+
+    Attributes
+    ----------
+    ended_by
+        The first failure that ends kopf, in its words; None if nothing does.
+    """
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(logging.DEBUG)
         self._clock = clock
         self._trouble: str | None = None
         self._failed_at = 0.0
+        self._ending_since: float | None = None
+        self.ended_by: str | None = None
         self._logger = get_logger("operator.kopf")
         self._failing: dict[str, str] = {}
         self._repeats = RepeatLog(self._logger, "watch_failing", clock=clock)
@@ -58,6 +66,11 @@ class KopfLog(logging.Handler):
         """What goes wrong with the watches now; None if nothing does."""
         over = self._clock.monotonic() - self._failed_at > _TROUBLE_TTL
         return None if over else self._trouble
+
+    def ending(self) -> float | None:
+        """Give for how many seconds kopf has been about to end; None if it is not."""
+        since = self._ending_since
+        return None if since is None else self._clock.monotonic() - since
 
     def install(self) -> None:
         """Be the only one who hears kopf, from warnings on; of requests, all."""
@@ -72,6 +85,8 @@ class KopfLog(logging.Handler):
         """Forget the troubles of a kopf that has ended."""
         self._failing.clear()
         self._trouble = None
+        self._ending_since = None
+        self.ended_by = None
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
@@ -83,9 +98,16 @@ class KopfLog(logging.Handler):
         elif attempt:
             self._succeeded(attempt["asked"])
         elif record.name in _ENDS and " has failed: " in text:
-            return
+            if self._ending_since is None:
+                self._ending_since = self._clock.monotonic()
+                self.ended_by = text[:_TEXT_MAX]
         elif record.levelno >= logging.WARNING and not text.startswith(_EXPECTED):
             self._logger.warning("kopf", source=record.name, message=text[:_TEXT_MAX])
+
+    def unhandled(self, context: dict[str, Any]) -> None:
+        """Take what asyncio would have told with a traceback."""
+        said = f"{context.get('message', '')}: {context.get('exception')!r}"
+        self._logger.debug("kopf", source="asyncio", message=said[:_TEXT_MAX])
 
     def _failed(self, asked: str, error: str) -> None:
         self._failing[asked] = self._trouble = f"{asked}: {short(error)}"

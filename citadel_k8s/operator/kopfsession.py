@@ -2,7 +2,7 @@
 
 kopf repeats a request that was refused with a growing pause. It repeats one at once, for ever and
 without a word, whose answer began well and broke off: a watch that a proxy ends after its
-headers was begun anew 300 times a second.
+headers was begun anew 60 times a second.
 """
 
 import asyncio
@@ -43,6 +43,7 @@ class _Course:
     answered: bool = False
     served: bool = False
     broken: int = 0
+    response: aiohttp.ClientResponse | None = None
 
 
 class Requests:
@@ -70,7 +71,7 @@ class Requests:
         """Whether the watches have been open for a while."""
         now = self._clock.monotonic()
         found = [self._courses.get(f"WATCH {path}") for path in (OBJECTS, NODES)]
-        return all(c is not None and c.served and now - c.asked_at > LIVED for c in found)
+        return self.open and all(c is not None and now - c.asked_at > LIVED for c in found)
 
     @property
     def trouble(self) -> str | None:
@@ -86,7 +87,7 @@ class Requests:
 
     @property
     def open(self) -> bool:
-        """Whether both watches are open, as far as is known."""
+        """Whether both watches are open."""
         return all(self._is_open(path) for path in (OBJECTS, NODES))
 
     def session(
@@ -123,7 +124,8 @@ class Requests:
 
     def _is_open(self, path: str) -> bool:
         course = self._courses.get(f"WATCH {path}")
-        return course is not None and course.served
+        response = course.response if course is not None else None
+        return response is not None and not response.closed
 
     async def _starts(
         self,
@@ -153,11 +155,15 @@ class Requests:
             return
         course.answered = True
         course.served = params.response.status == OK
-        if course.served and context.asked == f"LIST {OBJECTS}":
+        if not course.served:
+            return
+        if context.asked == f"LIST {OBJECTS}":
             self._lists += 1
-        elif course.served and context.asked == f"WATCH {OBJECTS}" and self._lists > 1:
-            self._lists = 1
-            self._relisted()
+        elif context.asked.startswith("WATCH"):
+            course.response = params.response
+            if OBJECTS in context.asked and self._lists > 1:
+                self._lists = 1
+                self._relisted()
 
     async def _fails(
         self,

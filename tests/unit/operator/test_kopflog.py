@@ -84,8 +84,12 @@ def test_one_failure_that_several_of_kopfs_layers_tell_is_left_to_the_watcher(li
         record = logging.LogRecord(
             f"kopf._core.reactor.{name}", logging.ERROR, "", 0, text, (), None
         )
+        assert (handler.ending() is None) == (name == "orchestration")
         handler.handle(record)
     assert lines == []
+    assert handler.ending() == 0.0
+    handler.reset()
+    assert handler.ending() is None
 
 
 def test_a_request_whose_session_kopf_closed_itself_is_no_trouble(lines, handler):

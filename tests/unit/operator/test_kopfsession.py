@@ -35,7 +35,8 @@ class Setting:
         url = URL(f"https://kube:6443{path}").with_query(query)
         await self.requests._starts(None, context, SimpleNamespace(url=url))
         if status:
-            answer = SimpleNamespace(response=SimpleNamespace(status=status))
+            self.response = SimpleNamespace(status=status, closed=False)
+            answer = SimpleNamespace(response=self.response)
             await self.requests._ends(None, context, answer)
         elif status == 0:
             await self.requests._fails(None, context, None)
@@ -104,6 +105,11 @@ async def test_watches_are_open_when_both_were_answered(setting):
     assert not setting.requests.well
     setting.clock.advance(LIVED + 1)
     assert setting.requests.well
+    setting.response.closed = True
+    assert not setting.requests.open
+    assert not setting.requests.well
+    await setting.watch(NODES)
+    assert setting.requests.open
     await setting.watch(status=500)
     assert not setting.requests.open
     setting.requests.reset()
