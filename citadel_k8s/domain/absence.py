@@ -5,7 +5,7 @@ from typing import Final
 
 from citadel_k8s.constants import GOODBYE_SECONDS
 from citadel_k8s.domain.facts import clip
-from citadel_k8s.domain.life import Liveness, Phase, Policy, Words, shown
+from citadel_k8s.domain.life import NEVER, Liveness, Phase, Policy, Words, shown
 
 TERMINATING: Final = "Terminating"
 """Reason of an agent that was asked to stop and does not know why."""
@@ -40,7 +40,7 @@ def instructed(node: Liveness, *, maintenance: bool, decommission: bool, now: fl
     over = (node.maintenance and not maintenance) or (node.decommission and not decommission)
     wanted = replace(node, maintenance=maintenance, decommission=decommission)
     if over and not decommission and node.phase is Phase.DOWN:
-        return replace(wanted, deadline=now + REJUDGE_SECONDS)
+        return replace(wanted, deadline=max(now + REJUDGE_SECONDS, node.deadline or NEVER))
     return shown(wanted, now)
 
 

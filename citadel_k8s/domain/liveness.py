@@ -102,6 +102,8 @@ def beaten(node: Liveness, beat: Beat, now: float) -> Liveness:
         return node
     heard = _introduced(node, beat, now)
     if beat.goodbye:
+        if heard.phase is Phase.DOWN and now - heard.quiet_since > heard.policy.stale_after:
+            return _told_late(node, heard)  # it is known to be down since
         return _leaving(heard, beat.goodbye, now)
     if heard.phase is Phase.SPEAKING:
         # The steady case, 333 times a second in a large fleet: nothing but what was heard moves.
@@ -224,8 +226,6 @@ def _reports_needed(node: Liveness) -> int:
 def _leaving(node: Liveness, goodbye: Goodbye, now: float) -> Liveness:
     seconds, at = goodbye.expected_back, node.quiet_since
     absence = GOODBYE_SECONDS if seconds is None else min(max(seconds, 0.0), GOODBYE_MAX_SECONDS)
-    if node.phase is Phase.DOWN and at + absence <= now:
-        return replace(node, deadline=None)  # old news: it is known to be down
     message = f"said goodbye ({clip(goodbye.reason)}), expected back within {absence:.0f} s"
     leaving = replace(
         node, phase=Phase.LEAVING, words=Words(reason_word(goodbye.reason), message), left_at=at,

@@ -60,6 +60,7 @@ def restored(
     message: str,
     maintenance: bool = False,
     decommission: bool = False,
+    boot_id: str | None = None,
 ) -> Liveness:
     """Give a node as its object tells it, without evidence of our own.
 
@@ -69,7 +70,7 @@ def restored(
     """
     fresh = replace(created(policy, now), maintenance=maintenance, decommission=decommission)
     words = Words(reason_word(reason), clip(message, MESSAGE_MAX))
-    told = replace(fresh, state=state, reason=words.reason, message=words.message)
+    told = replace(fresh, state=state, reason=words.reason, message=words.message, boot_id=boot_id)
     match state:
         case NodeState.OFFLINE:
             return replace(told, phase=Phase.DOWN, words=words, deadline=None)

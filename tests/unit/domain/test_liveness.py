@@ -9,32 +9,18 @@ from hypothesis import strategies as st
 from citadel_k8s.domain.liveness import (
     Beat,
     Goodbye,
-    Liveness,
     Policy,
+    answering,
     beaten,
     created,
     deferred,
     expired,
+    postponed,
     rejection,
 )
 from citadel_k8s.domain.restoring import restored
-from citadel_k8s.domain.verdicts import Fault
 from citadel_k8s.models.fabricnode import NodeState
-
-FAST = Policy(interval=10, missed=3, skew=5)
-LOST = Fault("GpuLost", "GPU 3: GpuLost", definite=True)
-FULL = Fault("DiskFull", "disk 97% full", definite=False)
-
-
-def hear(
-    node: Liveness, at: float, *, age: float = 0.0, boot: str | None = "a", **kwargs
-) -> Liveness:
-    seq = kwargs.pop("seq", int(at) if boot else None)
-    return beaten(node, Beat(at=at - age, boot_id=boot, seq=seq, **kwargs), at)
-
-
-def online(at: float = 100.0) -> Liveness:
-    return hear(created(FAST, at - 1), at)
+from tests.unit.domain.voices import FAST, FULL, LOST, hear, online, said
 
 
 def test_the_default_timeout_is_a_hundred_seconds():
@@ -282,3 +268,105 @@ def test_a_reason_that_somebody_wrote_into_an_online_nodes_object_does_not_stay(
     node = restored(FAST, 100, state=NodeState.ONLINE, reason="Because", message="I say so")
     node = beaten(node, Beat(at=101, boot_id="a", seq=1), 101)
     assert (node.reason, node.message) == ("Heartbeat", "reports on time")
+
+
+def test_a_silent_node_that_answers_is_degraded_and_not_fresh():
+    node = answering(online(100), 135)
+    assert said(node) == ("Degraded", "PublishFailing")
+    assert (node.fresh, node.answers, node.deadline) == (False, True, 145)
+
+
+def test_a_node_that_answers_no_more_has_no_second_timeout():
+    node = answering(online(100), 135)
+    assert expired(node, 144.9) is node
+    gone = expired(node, 145)
+    assert said(gone) == ("Offline", "AgentSilent")
+    assert gone.message == "no heartbeat for 45 s"
+
+
+def test_a_node_that_answers_is_online_again_at_its_first_word():
+    node = hear(answering(online(100), 135), 140)
+    assert said(node) == ("Online", "Heartbeat")
+    assert (node.fresh, node.deadline) == (True, 175)
+
+
+def test_old_news_is_no_reason_to_ask_a_node_that_answers_any_sooner_or_to_believe_it():
+    node = hear(answering(online(100), 160), 165, age=60)
+    assert said(node) == ("Degraded", "PublishFailing")
+    assert (node.last_beat, node.deadline) == (105, 170)
+
+
+def test_evidence_gives_an_outage_its_reason():
+    gone = expired(online(100), 135, reason="NodeNotReady", message="its Node is not Ready")
+    assert (gone.reason, gone.message) == ("NodeNotReady", "its Node is not Ready")
+
+
+def test_an_outage_keeps_its_reason_when_a_straggler_changed_nothing():
+    gone = expired(online(100), 135, reason="NodeNotReady", message="its Node is not Ready")
+    still = expired(hear(gone, 136, seq=101), 171)
+    assert said(still) == ("Offline", "NodeNotReady")
+    assert (still.since, still.silent) == (135, True)
+
+
+def test_old_news_does_not_take_a_held_node_out_of_the_judges_hand():
+    held = deferred(online(100), 180)
+    heard = hear(held, 150, age=40)
+    assert heard.deadline == 180
+    assert expired(heard, 179.9).state is NodeState.ONLINE
+
+
+def test_a_fresh_word_ends_a_deferral():
+    slow = created(Policy(interval=300, missed=3, skew=10), 0)
+    slow = deferred(hear(slow, 1, seq=1), 2000)
+    assert hear(slow, 100, seq=2, interval=10).deadline == 100 + 40
+
+
+def test_a_pause_of_the_listener_lengthens_a_wait_and_nothing_after_it():
+    away = hear(online(100), 110, goodbye=Goodbye("upgrade", expected_back=600))
+    away = postponed(away, 20)
+    assert away.deadline == 730
+    assert hear(away, 140, boot="b", seq=1).deadline == 140 + 35
+    assert postponed(expired(away, 730), 20).deadline is None
+
+
+def test_an_old_goodbye_does_not_make_a_dead_node_a_leaving_one():
+    gone = expired(online(100), 200)
+    heard = hear(gone, 300, age=150, seq=101, goodbye=Goodbye("terminating"))
+    assert (heard.state, heard.deadline) == (NodeState.OFFLINE, None)
+
+
+def test_a_goodbye_of_a_node_that_was_given_up_counts():
+    """It could not publish for long, and at last could."""
+    gone = expired(online(100), 200)
+    assert hear(gone, 210, goodbye=Goodbye("terminating")).state is NodeState.DRAINING
+
+
+def test_a_straggler_from_before_the_goodbye_does_not_bring_a_node_back():
+    away = hear(online(100), 110, goodbye=Goodbye("terminating"))
+    assert rejection(away, Beat(at=111, boot_id="a", seq=109), 111) == "Replayed"
+    restarted = hear(away, 120, boot="b", seq=1)
+    assert rejection(restarted, Beat(at=121, boot_id="a", seq=110), 121) == "FormerBoot"
+
+
+def test_nobody_speaks_in_the_future():
+    node = beaten(online(100), Beat(at=5000, boot_id="a", seq=101), 110)
+    assert (node.last_beat, node.deadline) == (110, 145)
+
+
+def test_an_id_that_lags_behind_makes_no_node_younger_than_it_was():
+    node = hear(online(100), 110)
+    assert hear(node, 120, age=30).last_beat == 110
+
+
+def test_of_several_faults_a_definite_one_is_named_and_the_others_are_counted():
+    node = hear(online(), 110, faults=(FULL, LOST))
+    node = hear(node, 120, faults=(FULL, LOST))
+    assert (node.reason, node.message) == ("GpuLost", "GPU 3: GpuLost (and 1 more)")
+
+
+def test_a_steady_heartbeat_moves_nothing_but_when_it_was_heard():
+    node = hear(online(100), 110)
+    later = hear(node, 120)
+    assert (
+        replace(later, last_beat=110, seq=110, deadline=node.deadline, streak=node.streak) == node
+    )
