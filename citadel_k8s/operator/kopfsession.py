@@ -1,5 +1,8 @@
 """kopf's requests as they go: paced where kopf would not, and told where kopf is silent.
 
+kopf begins each watch with a LIST and makes a task of each object in it: 10 s of a core for 10,000,
+for what the sweep tells anyway. So its LISTs are asked for nobody, and the sweep is told of them.
+
 kopf repeats a request that was refused with a growing pause. It repeats one at once, for ever and
 without a word, whose answer began well and broke off: a watch that a proxy ends after its
 headers was begun anew 60 times a second.
@@ -20,6 +23,9 @@ from citadel_k8s.models.fabricnode import GROUP, PLURAL, VERSION
 
 OBJECTS: Final = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 NODES: Final = "/api/v1/nodes"
+
+NOBODY: Final = "metadata.name=0"
+"""Field selector of kopf's LISTs: where they give the place from which to watch, and no object."""
 
 LIVED: Final = 5.0
 """Seconds after which a watch counts as having been well: each lasts 600 unless it is cut off."""
@@ -59,12 +65,12 @@ class Requests:
         self._clock = clock
         self._relisted: Callable[[], None] = lambda: None
         self._courses: dict[str, _Course] = {}
-        self._lists = 0
+        self._listed: set[str] = set()
 
     def reset(self) -> None:
         """Forget all: kopf starts anew."""
         self._courses = {}
-        self._lists = 0
+        self._listed = set()
 
     @property
     def well(self) -> bool:
@@ -100,8 +106,7 @@ class Requests:
         info : ConnectionInfo
             Server and credentials.
         relisted : callable
-            Told when a watch of objects is open again after a LIST other than the first: what was
-            deleted in between, no event tells.
+            Told when a watch is open after a LIST: what was there before, no event tells.
         """
         self._relisted = relisted
         trace = aiohttp.TraceConfig()
@@ -114,6 +119,7 @@ class Requests:
             proxy=info.proxy_url,
             trust_env=info.trust_env,
             trace_configs=[trace],
+            middlewares=[_list_nobody],
         )
         return kopf.AiohttpSession(
             server=info.server,
@@ -157,13 +163,14 @@ class Requests:
         course.served = params.response.status == OK
         if not course.served:
             return
-        if context.asked == f"LIST {OBJECTS}":
-            self._lists += 1
-        elif context.asked.startswith("WATCH"):
-            course.response = params.response
-            if OBJECTS in context.asked and self._lists > 1:
-                self._lists = 1
-                self._relisted()
+        verb, _, path = context.asked.partition(" ")
+        if verb == "LIST":
+            self._listed.add(path)
+            return
+        course.response = params.response
+        if path in self._listed:
+            self._listed.discard(path)
+            self._relisted()
 
     async def _fails(
         self,
@@ -174,6 +181,14 @@ class Requests:
         course = self._courses.get(context.asked or "")
         if course is not None:
             course.answered, course.served = True, False  # kopf has a pause of its own for that
+
+
+async def _list_nobody(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    if (_asked(request.url) or "").startswith("LIST"):
+        request.url = request.url.update_query(fieldSelector=NOBODY)
+    return await send(request)
 
 
 def _asked(url: URL) -> str | None:

@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import kopf
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from citadel_k8s.aio.clock import ManualClock
-from citadel_k8s.operator.kopfsession import LIVED, NODES, OBJECTS, PAUSES, Requests
+from citadel_k8s.operator.kopfsession import LIVED, NOBODY, NODES, OBJECTS, PAUSES, Requests
 
 WATCH = "WATCH " + OBJECTS
 
@@ -116,17 +118,41 @@ async def test_watches_are_open_when_both_were_answered(setting):
     assert not setting.requests.open
 
 
-async def test_a_watch_that_began_anew_with_a_list_is_told_and_no_other(setting):
-    await setting.ask(OBJECTS)
-    await setting.watch()
-    setting.clock.advance(600)
-    await setting.watch()
-    assert setting.relisted == 0
-    setting.clock.advance(60)
+async def test_a_watch_that_began_with_a_list_is_told_and_no_other(setting):
     await setting.ask(OBJECTS)
     assert setting.relisted == 0
     await setting.watch()
     assert setting.relisted == 1
+    setting.clock.advance(600)
+    await setting.watch()
+    assert setting.relisted == 1
+    for path in (OBJECTS, NODES):
+        setting.clock.advance(60)
+        await setting.ask(path)
+    await setting.watch()
+    await setting.watch(NODES)
+    assert setting.relisted == 3
+
+
+async def test_a_list_is_asked_for_nobody_and_a_watch_for_all():
+    asked: list[tuple[str, str | None]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.path, request.query.get("fieldSelector")))
+        assert request.query.get("labelSelector") == "gpu"
+        return web.json_response({"items": [], "metadata": {"resourceVersion": "7"}})
+
+    app = web.Application()
+    app.router.add_get("/{any:.*}", answer)
+    async with TestServer(app) as server:
+        info = kopf.ConnectionInfo(server=str(server.make_url("/")))
+        made = Requests(ManualClock()).session(info)
+        async with made.aiohttp_session as http:
+            for query in ({}, {"watch": "true"}):
+                url = server.make_url(OBJECTS).with_query(labelSelector="gpu", **query)
+                async with http.get(url) as response:
+                    await response.read()
+    assert asked == [(OBJECTS, NOBODY), (OBJECTS, None)]
 
 
 async def test_the_session_has_what_the_credentials_say():
