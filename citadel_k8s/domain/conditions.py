@@ -21,6 +21,24 @@ MESSAGE_MAX: Final = 256
 """Characters kept of an error that is told in a condition."""
 
 
+OURS: Final = frozenset(
+    {
+        "Ready",
+        "HeartbeatFresh",
+        "GPUHealthy",
+        "ServicesHealthy",
+        "ClockSynced",
+        "ConfigApplied",
+        "Flapping",
+        "Maintenance",
+    }
+)
+"""Types of the conditions that are claimed here; all others are other programs'."""
+
+CONDITIONS_MAX: Final = 16
+"""Conditions of one object. Source: the definition, which refuses more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The configuration that a node is to have.
@@ -64,7 +82,8 @@ def conditions_of(
 ) -> list[Condition]:
     """Give all conditions of a node; a time moves only when its status does.
 
-    ``Flapping`` is there from the first time on, ``Maintenance`` only as long as it lasts.
+    ``Flapping`` is there from the first time on, ``Maintenance`` only as long as it lasts. What
+    other programs say stays as it is, behind ours and as far as there is room.
 
     Parameters
     ----------
@@ -81,7 +100,9 @@ def conditions_of(
     """
     before = {condition.type: condition for condition in previous}
     found = claims(node, facts, wanted=wanted, known=before)
-    return [_timed(claim, before.get(claim.type), now, generation) for claim in found]
+    ours = [_timed(claim, before.get(claim.type), now, generation) for claim in found]
+    theirs = [condition for kind, condition in before.items() if kind not in OURS]
+    return [*ours, *theirs[: CONDITIONS_MAX - len(ours)]]
 
 
 def claims(

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from citadel_k8s.constants import LIST_MAX, STATUS_MAX_BYTES
-from citadel_k8s.domain.conditions import NOTHING_WANTED, Wanted, conditions_of
+from citadel_k8s.domain.conditions import NOTHING_WANTED, OURS, Wanted, conditions_of
 from citadel_k8s.domain.facts import GpuFact, NodeFacts, ServiceFact
 from citadel_k8s.domain.life import Liveness
 from citadel_k8s.domain.summary import summarise
@@ -178,4 +178,8 @@ def _fitting(status: FabricNodeStatus) -> FabricNodeStatus:
 
 
 def _size(status: FabricNodeStatus) -> int:
+    """Give the bytes of what is ours: another program's words must not cost a node its GPUs."""
+    ours = [condition for condition in status.conditions if condition.type in OURS]
+    if len(ours) < len(status.conditions):
+        status = status.model_copy(update={"conditions": ours})
     return len(status.model_dump_json(by_alias=True, exclude_none=True).encode())

@@ -19,7 +19,7 @@ from citadel_k8s.domain.liveness import (
 from citadel_k8s.domain.projection import View, as_document, desired_status
 from citadel_k8s.domain.summary import summarise
 from citadel_k8s.domain.verdicts import faults_of
-from citadel_k8s.models.fabricnode import FabricNodeStatus, NodeState
+from citadel_k8s.models.fabricnode import Condition, FabricNodeStatus, NodeState
 from tests.unit.domain.samples import gpu, message, service
 
 BEFORE = "2026-11-23T08:00:00Z"
@@ -216,3 +216,32 @@ def test_whoever_sends_too_much_gets_an_object_that_the_schema_takes():
     for live in (node(said), beaten(created(Policy(), 0), goodbye, 10.0)):
         messages = [c.message for c in status(live, said).conditions]
         assert max(map(len, messages)) < 500
+
+
+def other(kind: str, message: str = "") -> Condition:
+    return Condition(
+        type=kind, status="True", reason="Theirs", message=message, last_transition_time=BEFORE
+    )
+
+
+def test_what_other_programs_say_in_conditions_stays_as_it_is():
+    first = status(node(), message())
+    theirs = [other("example.com/Racked"), other("example.com/Burnt-In", "for 48 h")]
+    edited = first.model_copy(update={"conditions": [*theirs, *first.conditions]})
+    again = status(node(), message(), edited)
+    assert again.conditions == [*first.conditions, *theirs]
+    assert status(node(), message(), again).conditions == again.conditions
+
+
+def test_other_programs_conditions_leave_room_for_ours():
+    many = FabricNodeStatus(conditions=[other(f"example.com/C{number}") for number in range(16)])
+    found = status(node(), message(), many)
+    assert len(found.conditions) == 16
+    assert set(conditions(status(node(), message()))) <= set(conditions(found))
+
+
+def test_other_programs_conditions_cost_a_node_nothing_of_its_own():
+    long = FabricNodeStatus(conditions=[other("example.com/Long", "x" * 4096)])
+    found = status(node(), message(), long)
+    assert found.gpus == status(node(), message()).gpus
+    assert found.services == status(node(), message()).services
