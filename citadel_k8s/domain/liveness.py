@@ -101,16 +101,15 @@ def beaten(node: Liveness, beat: Beat, now: float) -> Liveness:
     if rejection(node, beat, now):
         return node
     heard = _introduced(node, beat, now)
-    if beat.goodbye:
-        if heard.phase is Phase.DOWN and now - heard.quiet_since > heard.policy.stale_after:
-            return _told_late(node, heard)  # it is known to be down since
-        return _leaving(heard, beat.goodbye, now)
-    if heard.phase is Phase.SPEAKING:
+    late = now - heard.quiet_since
+    if heard.phase is Phase.SPEAKING and not beat.goodbye:
         # The steady case, 333 times a second in a large fleet: nothing but what was heard moves.
         steady = not beat.faults and _untroubled(heard, now)
         return heard if steady else shown(_judged(heard, beat), now)
-    if now - heard.quiet_since >= heard.policy.timeout:
+    if _is_old_news(heard, late, leaving=beat.goodbye is not None):
         return _told_late(node, heard)
+    if beat.goodbye:
+        return _leaving(heard, beat.goodbye, now)
     if heard.phase is Phase.DOWN and heard.streak < _reports_needed(heard):
         return heard
     back = replace(heard, phase=Phase.SPEAKING, suspects=frozenset(), clean=0, believed=())
@@ -205,6 +204,14 @@ def _introduced(node: Liveness, beat: Beat, now: float) -> Liveness:
         deadline=max(at + policy.timeout, not_before),
         words=None if node.phase is Phase.SPEAKING else node.words,
     )
+
+
+def _is_old_news(node: Liveness, late: float, *, leaving: bool) -> bool:
+    """Say whether a word was so long on its way that nothing follows from it for now."""
+    if leaving:
+        # Whoever is known to be down has been so since.
+        return node.phase is Phase.DOWN and late > node.policy.stale_after
+    return late >= node.policy.timeout
 
 
 def _told_late(node: Liveness, heard: Liveness) -> Liveness:

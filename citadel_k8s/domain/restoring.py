@@ -60,7 +60,6 @@ def restored(
     message: str,
     maintenance: bool = False,
     decommission: bool = False,
-    boot_id: str | None = None,
 ) -> Liveness:
     """Give a node as its object tells it, without evidence of our own.
 
@@ -70,7 +69,9 @@ def restored(
     """
     fresh = replace(created(policy, now), maintenance=maintenance, decommission=decommission)
     words = Words(reason_word(reason), clip(message, MESSAGE_MAX))
-    told = replace(fresh, state=state, reason=words.reason, message=words.message, boot_id=boot_id)
+    # Whose process it was the object knows, but not which ones came before: the stream is read
+    # again from there, and a former one in it would pass for the next.
+    told = replace(fresh, state=state, reason=words.reason, message=words.message)
     match state:
         case NodeState.OFFLINE:
             return replace(told, phase=Phase.DOWN, words=words, deadline=None)

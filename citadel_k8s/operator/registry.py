@@ -344,7 +344,6 @@ class Registry(Roster):
             message=message,
             maintenance=observed.maintenance,
             decommission=observed.decommission,
-            boot_id=status.agent.boot_id if status.agent else None,
         )
         kube_node = self.kube_nodes.get(node_id)
         written = Written(at=now - self._age_of(status.confirmed_time))

@@ -144,7 +144,6 @@ class Story:
             message=node.message,
             maintenance=node.maintenance,
             decommission=node.decommission,
-            boot_id=node.boot_id,
         )
         fresh = noticed(fresh, self.now, ready=node.node_ready)
         if how == "snapshot" and node.last_beat is not None:
