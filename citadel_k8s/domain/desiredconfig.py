@@ -98,7 +98,7 @@ def step_to(wanted: Desired, *told: str | None) -> Step:
     """
     before = [match for text in told if (match := _REVISION.fullmatch(text or ""))]
     given = {key for match in before for key in _keys_of(match[1])}
-    back = dict.fromkeys(key for key in KEYS if key in given and key not in wanted.values)
+    back: Values = {k: None for k in KEYS if k in given and k not in wanted.values}
     services = _services_of(wanted.revision)
     anew = wanted.values.get("services") is not None and any(
         match[2] not in {services, _NO_SERVICES} for match in before
@@ -108,7 +108,8 @@ def step_to(wanted: Desired, *told: str | None) -> Step:
 
 def tells_nothing(revision: str | None) -> bool:
     """Say whether nothing that was asked for here holds on a node that reports a revision."""
-    match = _REVISION.fullmatch(revision or "")
+    # Of most nodes there is nothing to look at, and all are asked for each second.
+    match = _REVISION.fullmatch(revision) if revision else None
     return match is None or not _keys_of(match[1])
 
 

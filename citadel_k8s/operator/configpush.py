@@ -21,12 +21,12 @@ from citadel_k8s.domain.desiredconfig import (
     step_to,
     tells_nothing,
 )
-from citadel_k8s.domain.facts import clip
+from citadel_k8s.domain.facts import NodeFacts, clip
 from citadel_k8s.domain.liveness import ALIVE
 from citadel_k8s.errors import StreamError, WireError
 from citadel_k8s.models.codec import format_timestamp
 from citadel_k8s.operator.metrics import OperatorMetrics
-from citadel_k8s.operator.records import NodeRecord
+from citadel_k8s.operator.records import NodeRecord, ObservedObject
 from citadel_k8s.operator.registry import Registry
 from citadel_k8s.stores.configsender import ConfigMessage, Sent
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
@@ -95,16 +95,25 @@ class Sender(Protocol):
 
 @dataclass(slots=True)
 class _Plan:
-    """What one node is to have, and how far that is."""
+    """What one node is to have, and how far that is.
+
+    ``done_with`` is the pair of facts and object of which nothing is left to be made.
+    """
 
     source: tuple[str, int | None] | None = None
     desired: Desired | None = None
     error: str | None = None
     sent: str | None = None
+    changing: bool = False
     not_before: float = 0.0
     repeats: int = 0
     differs_since: float | None = None
     agrees_since: float | None = None
+    done_with: tuple[NodeFacts | None, ObservedObject | None] | None = None
+
+    def is_done(self, record: NodeRecord) -> bool:
+        done = self.done_with
+        return done is not None and done[0] is record.facts and done[1] is record.observed
 
 
 _NOTHING: Final = desired_config(None, "", check_engine)
@@ -199,6 +208,8 @@ class ConfigPush:
                 _check(record, plan, now)
             wanted = self._update(record, plan, now)
             if wanted is None or wanted == _reported(record):
+                if not plan.repeats:
+                    plan.done_with = (record.facts, record.observed)
                 continue
             pending += 1
             if _is_due(record, plan, wanted, now):
@@ -217,6 +228,8 @@ class ConfigPush:
                 if record.kept_spec.get("config") is None and tells_nothing(_reported(record)):
                     continue
                 plan = self._plans[node_id] = _Plan()
+            elif plan.is_done(record):
+                continue
             yield record, plan
 
     def _update(self, record: NodeRecord, plan: _Plan, now: float) -> str | None:
@@ -231,7 +244,7 @@ class ConfigPush:
             record.config_wanted, record.config_error, record.config_unsupported = news
             self._registry.checks.set(record.node_id, now)
         if wanted is not None and wanted == _reported(record):
-            plan.differs_since = None
+            plan.differs_since, plan.changing = None, False
             if plan.agrees_since is None:
                 plan.agrees_since = now
             elif now - plan.agrees_since > STEADY:
@@ -251,7 +264,8 @@ class ConfigPush:
         nodes, now = self._registry.nodes, self._clock.now()
         for node_id, sent in known.items():
             if node_id in nodes:
-                self._plans.setdefault(node_id, _Plan()).sent = sent.revision
+                plan = self._plans.setdefault(node_id, _Plan())
+                plan.sent, plan.done_with = sent.revision, None
         old = [n for n, s in known.items() if n not in nodes and now - s.at > FORGOTTEN_AFTER]
         await self._sender.forget(old)
 
@@ -275,7 +289,7 @@ class ConfigPush:
         now = self._clock.monotonic()
         wait = min(AGAIN_MAX, AGAIN_FIRST * 2.0 ** min(plan.repeats, 10)) * (1 + self._jitter())
         plan.sent, plan.differs_since = desired.revision, now
-        plan.not_before = now + wait
+        plan.not_before, plan.changing = now + wait, False
         plan.repeats += 1
 
 
@@ -306,7 +320,10 @@ def _check(record: NodeRecord, plan: _Plan, now: float) -> None:
         # What nothing can be made of must not keep their configuration from all others.
         plan.error = f"Unreadable: {type(error).__name__}"
     if (before or _NOTHING).revision != (plan.desired or _NOTHING).revision:
-        plan.not_before, plan.repeats = now + SETTLE, 0
+        if not plan.changing:
+            # Not later with each change, or who changes it every second would never be heard.
+            plan.changing, plan.not_before = True, now + SETTLE
+        plan.repeats = 0
 
 
 def _read(record: NodeRecord) -> Desired | None:
