@@ -72,6 +72,8 @@ class Reader:
     first_proof: asyncio.Event = field(default_factory=asyncio.Event)
     behind: bool = True
     _counted: int | None = None
+    _newest_ms: int = 0
+    _resumed_ms: int = 0
     _head: StreamHead | None = None
     _head_at: float = 0.0
     _told: dict[tuple[str, str], Suppressor] = field(
@@ -160,6 +162,8 @@ class Reader:
 
     def _take(self, entries: list[Entry], head: StreamHead) -> None:
         accepted, age = 0, 0.0
+        if not self.caught_up:
+            self._look_for_hole(entries)
         for entry in entries:
             self.cursor = max(self.cursor, entry.id)
             heard = entry
@@ -178,6 +182,14 @@ class Reader:
         if accepted:
             self.metrics.entries.labels(result="accepted").inc(accepted)
             self.metrics.stream_lag.set(age)
+
+    def _look_for_hole(self, entries: list[Entry]) -> None:
+        """Note where the stream went on after nobody at all had spoken in it for long."""
+        hole = self.registry.policy.interval * 1000
+        for entry in entries:
+            if entry.id.ms - self._newest_ms > hole:
+                self._resumed_ms = entry.id.ms
+            self._newest_ms = max(self._newest_ms, entry.id.ms)
 
     def _reject(self, entry: Entry, error: WireError, cause: Exception | None = None) -> None:
         self.metrics.entries.labels(result=error.reason).inc()
@@ -213,6 +225,11 @@ class Reader:
         if head is None or head.length == 0 or quiet > self.registry.policy.stale_after:
             # Nobody at all has spoken lately: more likely an outage that ends than a dead fleet.
             self.registry.defer(self.clock.monotonic())
+        else:
+            # The stream was away or its clock jumped, and this operator was not there to see it:
+            # who has not spoken since then gets the time that it would have given.
+            since = max(0, head.now_ms - self._resumed_ms) / 1000
+            self.registry.defer(self.clock.monotonic() - since)
         self.first_proof.set()
         _log.info("caught_up", cursor=str(self.cursor), nodes=len(self.registry.nodes))
 
