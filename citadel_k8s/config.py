@@ -260,6 +260,7 @@ class OperatorSettings(Settings):
     """Settings of the operator. The heartbeat values are for nodes that name none.
 
     ``profile`` gives those that are not set: ``default`` is 30 s * 3 + 10, ``fast`` 10 s * 3 + 5.
+    ``probe_loopback`` lets silent nodes on this very machine be asked, for a tour or a test.
     """
 
     org_id: str | None = None
@@ -271,6 +272,7 @@ class OperatorSettings(Settings):
     node_label_selector: str | None = None
     unknown_nodes: Literal["adopt", "quarantine", "ignore"] = "adopt"
     decommission_hours: float = Field(default=72, gt=0, le=8760)
+    probe_loopback: bool = False
     election: Election = Election()
     alerts: Alerts = Alerts()
     cordon: Cordon = Cordon()

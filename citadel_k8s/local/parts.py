@@ -69,4 +69,5 @@ class Parts:
         argv += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
         # The URL carries a password: an environment is not shown to other users, a command is.
         env = {**os.environ, "CITADEL__REDIS_URL": self._stack.redis_url}
+        env["CITADEL__PROBE_LOOPBACK"] = "true"  # all nodes are on this machine
         return await spawn(argv, self.folder / f"{name}.log", env=env, remove=self.folder)

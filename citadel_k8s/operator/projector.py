@@ -103,6 +103,8 @@ class Projector:
         What is counted.
     jitter : callable
         Gives a random number in [0, 1).
+    leads : callable
+        Whether this operator knows enough and is the one that writes; what is due waits until then.
     """
 
     api: FabricNodeApi
@@ -110,6 +112,7 @@ class Projector:
     clock: Clock
     metrics: OperatorMetrics
     jitter: Callable[[], float] = random.random
+    leads: Callable[[], bool] = lambda: True
     _waiting: list[tuple[tuple[int, int], str]] = field(
         default_factory=list[tuple[tuple[int, int], str]]
     )
@@ -140,7 +143,7 @@ class Projector:
         """Write for ever."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for node_id in self.due():
+                for node_id in self.due() if self.leads() else ():
                     group.create_task(self._write(node_id), name=f"write {node_id}")
                 await asyncio.sleep(TICK)
 

@@ -1,6 +1,6 @@
 """Probes and metrics. Neither says "healthy" before it is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from citadel_k8s.aio.clock import Clock
+from citadel_k8s.operator.leader import Leadership
 from citadel_k8s.operator.metrics import OperatorMetrics
 from citadel_k8s.operator.reader import PIPE_GAP, Reader
 from citadel_k8s.operator.scheduler import Scheduler
@@ -22,17 +23,18 @@ class Probes:
 
     Parameters
     ----------
-    scheduler, reader : Scheduler, Reader
-        What ticks, and what reads the stream.
-    trouble_with_objects : callable
-        Says why objects cannot be seen or written; None if they can.
+    scheduler, reader, leadership : Scheduler, Reader, Leadership
+        What ticks, what reads the stream, and who writes.
+    troubles : callable
+        Gives by part what is the matter with it; None where nothing is.
     clock : Clock
         The operator's clock.
     """
 
     scheduler: Scheduler
     reader: Reader
-    trouble_with_objects: Callable[[], str | None]
+    leadership: Leadership
+    troubles: Callable[[], Mapping[str, str | None]]
     clock: Clock
 
     def live(self) -> dict[str, Any]:
@@ -42,20 +44,26 @@ class Probes:
         return {"ok": age is not None and age < TICK_LATE, "tickAgeSeconds": age}
 
     def ready(self) -> dict[str, Any]:
-        """Say whether objects can be trusted: the stream is read to its end, they are kept."""
-        missing = {"stream": self._trouble_with_stream(), "objects": self.trouble_with_objects()}
+        """Say whether objects can be trusted: the stream is read to its end, they are kept.
+
+        An operator that stands by is ready if it could lead at once.
+        """
+        troubles = self.troubles()
+        missing = {**troubles, "stream": self._trouble_with_stream(troubles.get("stream"))}
         missing = {part: why for part, why in missing.items() if why}
         return {
             "ok": not missing,
             "missing": missing,
             "proofAgeSeconds": self.reader.proof_age(),
+            "leads": self.leadership.leads(),
+            "leader": self.leadership.holder,
         }
 
-    def _trouble_with_stream(self) -> str | None:
+    def _trouble_with_stream(self, known: str | None) -> str | None:
         age = self.reader.proof_age()
         if age is not None and age < PIPE_GAP:
             return None
-        return self.reader.trouble or "not read to its end yet"
+        return self.reader.trouble or known or "not read to its end yet"
 
 
 def application(probes: Probes, metrics: OperatorMetrics) -> web.Application:

@@ -1,0 +1,66 @@
+"""The operator's connections to Redis, opened from its settings and closed together."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from citadel_k8s.config import OperatorSettings
+from citadel_k8s.errors import ConfigError
+from citadel_k8s.operator.canary import CANARY_LENGTH, CANARY_STREAM
+from citadel_k8s.stores.configsender import ConfigSender
+from citadel_k8s.stores.deadletters import RedisDeadLetters
+from citadel_k8s.stores.housekeeping import RedisConfigGroups
+from citadel_k8s.stores.streams import RedisStatusStream
+
+CANARY_TIMEOUT: Final = 3.0
+"""Seconds for an answer to a canary, as to an agent that publishes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One connection for each use: a read that waits must hold nobody else up."""
+
+    stream: RedisStatusStream
+    canary: RedisStatusStream
+    memory: RedisStatusStream
+    configs: ConfigSender
+    groups: RedisConfigGroups
+    letters: RedisDeadLetters
+
+    @classmethod
+    def open(cls, settings: OperatorSettings) -> Self:
+        """Name them; each connects with its first call.
+
+        Raises
+        ------
+        ConfigError
+            If no server is named, or its URL is none.
+        """
+        url = settings.redis_url
+        if url is None:
+            raise ConfigError("the operator needs redisUrl (--redis-url or CITADEL__REDIS_URL)")
+        secret = settings.redis_password
+        user: dict[str, Any] = {
+            "username": settings.redis_username,
+            "password": secret.get_secret_value() if secret else None,
+        }
+        return cls(
+            stream=RedisStatusStream(url, **user),
+            canary=RedisStatusStream(
+                url,
+                **user,
+                stream=CANARY_STREAM,
+                max_length=CANARY_LENGTH,
+                answer_timeout=CANARY_TIMEOUT,
+            ),
+            memory=RedisStatusStream(url, **user),
+            configs=ConfigSender(url, **user),
+            groups=RedisConfigGroups(url, **user),
+            letters=RedisDeadLetters(url, **user),
+        )
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        for store in (
+            self.stream, self.canary, self.memory, self.configs, self.groups, self.letters,
+        ):  # fmt: skip
+            await store.close()
