@@ -1,5 +1,6 @@
 """The columns of ``kubectl get fabricnodes``, computed from the same objects."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -20,6 +21,15 @@ WIDE_HEADERS: Final = (
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
+_YEAR: Final = 365 * _DAY
+_SECONDS: Final = {"s": 1, "m": _MINUTE, "h": _HOUR, "d": _DAY, "y": _YEAR}
+
+_UNITS: Final = (
+    (2 * _MINUTE, "s", ""), (10 * _MINUTE, "m", "s"), (3 * _HOUR, "m", ""), (8 * _HOUR, "h", "m"),
+    (2 * _DAY, "h", ""), (8 * _DAY, "d", "h"), (2 * _YEAR, "d", ""), (8 * _YEAR, "y", "d"),
+    (math.inf, "y", ""),
+)  # fmt: skip
+"""Up to how many seconds an age is told in which units. Source: ``HumanDuration`` of kubectl."""
 
 
 def row(raw: Mapping[str, Any], now: float) -> tuple[str, ...]:
@@ -51,14 +61,20 @@ def wide_row(raw: Mapping[str, Any], now: float) -> tuple[str, ...]:
 def age(moment: Any, now: float) -> str:
     """Give the time since an RFC 3339 moment in kubectl's short form; empty if there is none."""
     try:
-        seconds = max(0, int(now - parse_timestamp(moment)))
+        seconds = int(now - parse_timestamp(moment))
     except (WireError, TypeError):
         return ""
-    if seconds < 2 * _MINUTE:
-        return f"{seconds}s"
-    if seconds < 3 * _HOUR:
-        return f"{seconds // _MINUTE}m"
-    return f"{seconds // _HOUR}h" if seconds < 2 * _DAY else f"{seconds // _DAY}d"
+    if seconds < -1:
+        return "<invalid>"  # clocks differ by more than kubectl bears, and it says so too
+    return _human(max(0, seconds))
+
+
+def _human(seconds: int) -> str:
+    """Give a duration as kubectl does: two units while the second says something."""
+    unit, other = next((unit, other) for limit, unit, other in _UNITS if seconds < limit)
+    whole, rest = divmod(seconds, _SECONDS[unit])
+    more = rest // _SECONDS[other] if other else 0
+    return f"{whole}{unit}{more}{other}" if more else f"{whole}{unit}"
 
 
 def _ready(status: Mapping[str, Any]) -> str:

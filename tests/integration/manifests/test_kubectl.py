@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.clients.kube import KubeClient
+from citadel_k8s.domain.columns import HEADERS, WIDE_HEADERS, row, wide_row
 from citadel_k8s.domain.pipe import PipeCondition
 from citadel_k8s.local.stack import Stack
 from citadel_k8s.operator.fabricstatus import FabricStatusWriter
@@ -58,6 +60,18 @@ async def test_the_wide_table(stack: Stack, seen: Fleet) -> None:
     expect("get-wide", plain(text, seen.mark))
 
 
+async def test_our_own_table_says_what_kubectl_says(stack: Stack, seen: Fleet) -> None:
+    selector = f"--field-selector=spec.orgId={seen.org}"
+    text = await kubectl(stack, "get", "fabricnodes", selector, "-o", "wide")
+    head, *lines = (" ".join(line.split()) for line in text.splitlines())
+    assert head.split() == [*HEADERS, *WIDE_HEADERS]
+    objects = [o for o in await seen.api.list_fabric_nodes() if o["spec"].get("orgId") == seen.org]
+    now = SystemClock().now()
+    for raw, line in zip(objects, lines, strict=True):
+        ours = " ".join(" ".join([*row(raw, now), *wide_row(raw, now)]).split())
+        assert _without_ages(ours) == _without_ages(line)
+
+
 async def test_the_silent_ones_are_selected_by_the_server(stack: Stack, seen: Fleet) -> None:
     selector = f"--field-selector=status.state=Offline,spec.orgId={seen.org}"
     text = await kubectl(stack, "get", "fabricnodes", selector)
@@ -102,6 +116,10 @@ def described(text: str, mark: str) -> str:
     aged = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>", text.replace(mark, "####"))
     lines = [line.rstrip() for line in aged.splitlines()]
     return "".join(f"{line}\n" for line in lines if not line.lstrip().startswith(_OTHERWISE))
+
+
+def _without_ages(line: str) -> str:
+    return re.sub(r"\b(\d+[smhdy])+(?=\s|$)", "<age>", line)
 
 
 _OTHERWISE = ("Resource Version:", "UID:")
