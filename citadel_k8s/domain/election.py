@@ -6,7 +6,10 @@ observer first saw it so. Clocks may therefore be wrong, apart, or set back by a
 
 Why two never write at once: a holder counts its lease from before it asked for the renewal, and
 stops `MARGIN` early; whoever waits counts from after it saw the renewal, and waits all of it. The
-first always ends before the second begins.
+first always ends before the second begins. A Lease that names nobody says nothing of who held it a
+moment ago (somebody may have deleted or emptied it under its holder, more than once), so whoever
+takes that one waits afterwards: it leads by a renewal that it asks for when all who may have held
+the Lease before have ended.
 """
 
 from collections.abc import Mapping
@@ -32,6 +35,9 @@ DURATION_MAX: Final = 60
 """Longest duration that is believed, in seconds: one that a typing error made an hour long must
 not leave a fleet without a writer for an hour."""
 
+COURTESY: Final = 3.0
+"""Seconds for which a Lease that names nobody is left to its holder, who sees it within `RETRY`."""
+
 RELEASED: Final = 1
 """Duration, in seconds, that a holder leaves behind with no name when it ends: free at once.
 Source: client-go does the same. A Lease without a name and with another duration was made by
@@ -53,6 +59,11 @@ class Claim:
     def released(self) -> bool:
         """Whether its last holder gave it back."""
         return self.holder is None and self.duration == RELEASED
+
+    @property
+    def vacant(self) -> bool:
+        """Whether it does not say who holds it, or since when."""
+        return not self.released and (self.holder is None or self.renewed is None)
 
 
 NOTHING: Final = Claim()
@@ -88,15 +99,18 @@ def sighted(before: Sighting | None, claim: Claim, now: float) -> Sighting:
 
 
 def free_at(sighting: Sighting, identity: str) -> float:
-    """Give the moment from which ``identity`` may take the Lease; not before it stood still.
-
-    A Lease that is missing or empty has to be waited for as well: somebody may have deleted it
-    under its holder, who is told so by the next renewal only.
-    """
+    """Give the moment from which ``identity`` may take the Lease; see `proven_at` for the rest."""
     claim = sighting.claim
     if claim.released or claim.holder == identity:
         return sighting.since
+    if claim.vacant:
+        return sighting.since + COURTESY
     return sighting.since + max(DURATION, min(claim.duration or DURATION, DURATION_MAX))
+
+
+def proven_at(taken_at: float) -> float:
+    """Give the moment from which a renewal makes a leader of who took a Lease that was vacant."""
+    return taken_at + DURATION
 
 
 def leads_until(asked_at: float) -> float:

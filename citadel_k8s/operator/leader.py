@@ -23,6 +23,7 @@ from citadel_k8s.domain.election import (
     claim_of,
     free_at,
     leads_until,
+    proven_at,
     released_spec,
     renewed_spec,
     sighted,
@@ -56,6 +57,9 @@ HINTS: Final = {
     404: "; the namespace of the election does not exist",
 }
 """What to do about a refusal, by HTTP status."""
+
+_LONG_AGO: Final = float("-inf")
+_NOT_YET: Final = float("inf")
 
 Object = dict[str, Any]
 
@@ -131,10 +135,11 @@ class Leadership:
         self.on_lead, self.on_depose = on_lead, on_depose
         self._api, self._settings, self._clock, self._jitter = api, settings, clock, jitter
         self._metrics = metrics
-        self._until = float("-inf") if settings.enabled else float("inf")
+        self._until = _LONG_AGO if settings.enabled else _NOT_YET
         self._renewed_at: float | None = None
         self._lease: Object | None = None
         self._certain = False
+        self._proven_at = _LONG_AGO
         self._sighting = Sighting(NOTHING, clock.monotonic())
         self._told: str | None = None
         self._repeats = RepeatLog(_log, "lease_failing", clock=clock)
@@ -175,8 +180,8 @@ class Leadership:
         if not self._settings.enabled:
             return
         self._depose("gives the Lease back")
-        if self.holder != self.identity:
-            return
+        if self.holder != self.identity or self._clock.monotonic() < self._proven_at:
+            return  # not ours, or not surely ours alone: then it runs out
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT):
                 if not self._certain:
@@ -206,12 +211,10 @@ class Leadership:
         now = self._clock.monotonic()
         free = free_at(self._sighting, self.identity)
         if self.leads() or now >= free:
-            asked_at = self._clock.monotonic()
             await self._ask(self._take())
-            self._renewed(asked_at)
         self.trouble = None
         self._repeats.recovered()
-        if self.leads():
+        if self.holder == self.identity:
             return RETRY
         return min(RETRY * (1 + JITTER * self._jitter()), free - now)
 
@@ -231,14 +234,20 @@ class Leadership:
         self._saw(lease)
 
     async def _take(self) -> None:
-        spec = renewed_spec(self._sighting.claim, self.identity, self._clock.now())
+        before, asked_at = self._sighting.claim, self._clock.monotonic()
+        if before.holder != self.identity and not self.leads():
+            self._proven_at = _NOT_YET if before.vacant else _LONG_AGO
+        spec = renewed_spec(before, self.identity, self._clock.now())
         if self._lease is not None:
             await self._replace(spec, ATTEMPT)
-            return
-        self._certain = False
-        settings = self._settings
-        metadata = {"namespace": settings.namespace, "name": settings.name}
-        self._saw(await self._api.create_lease(_lease(metadata, spec), timeout=ATTEMPT))
+        else:
+            self._certain = False
+            settings = self._settings
+            metadata = {"namespace": settings.namespace, "name": settings.name}
+            self._saw(await self._api.create_lease(_lease(metadata, spec), timeout=ATTEMPT))
+        self._notice_end()  # of the time before, where this answer came too late for it
+        if self.holder == self.identity and asked_at >= self._proven_at:
+            self._renewed(asked_at)
 
     async def _replace(self, spec: Object, timeout: float) -> None:
         # Until the answer is there, nobody knows whether it was done.
@@ -260,6 +269,9 @@ class Leadership:
         claim = claim_of(lease)
         self._lease, self._certain = lease, True
         self._sighting = sighted(self._sighting, claim, self._clock.monotonic())
+        if claim.holder == self.identity and self._proven_at == _NOT_YET:
+            # Seen by whichever answer came: that of the taking may have been lost.
+            self._proven_at = proven_at(self._clock.monotonic())
         if claim.holder not in {None, self.identity}:
             self._depose(f"the Lease is {claim.holder}'s")
         elif claim.released:
@@ -270,9 +282,6 @@ class Leadership:
                 _log.info("standing_by", holder=claim.holder)
 
     def _renewed(self, asked_at: float) -> None:
-        self._notice_end()  # of the time before, where this answer came too late for it
-        if self.holder != self.identity:
-            return
         self._renewed_at = asked_at
         self._until = leads_until(asked_at)
         if self.leads() and not self.led.is_set():
@@ -289,7 +298,7 @@ class Leadership:
             self._depose("could not renew the Lease in time")
 
     def _depose(self, why: str) -> None:
-        self._until = float("-inf")
+        self._until = _LONG_AGO
         if self.led.is_set():
             self.led.clear()
             _log.warning("deposed", identity=self.identity, reason=why)

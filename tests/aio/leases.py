@@ -81,7 +81,7 @@ class Wire:
 
     @cut.setter
     def cut(self, closed: bool) -> None:
-        self._open("cut", closed)
+        self._open("cut", closed=closed)
 
     @property
     def deaf(self) -> bool:
@@ -89,9 +89,9 @@ class Wire:
 
     @deaf.setter
     def deaf(self, closed: bool) -> None:
-        self._open("deaf", closed)
+        self._open("deaf", closed=closed)
 
-    def _open(self, way: str, closed: bool) -> None:
+    def _open(self, way: str, *, closed: bool) -> None:
         if closed:
             self._ways[way].clear()
         else:

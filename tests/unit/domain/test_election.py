@@ -17,6 +17,7 @@ from citadel_k8s.domain.election import (
     free_at,
     leads_until,
     micro_time,
+    proven_at,
     released_spec,
     renewed_spec,
     sighted,
@@ -75,9 +76,18 @@ def test_a_lease_that_was_given_back_is_free_at_once():
     assert free_at(sighted(None, given_back, 100.0), "b") == 100.0
 
 
-@pytest.mark.parametrize("claim", [NOTHING, replace(HELD, holder=None)])
-def test_a_lease_that_somebody_emptied_or_deleted_is_waited_for(claim):
-    assert free_at(sighted(None, claim, 100.0), "b") == 115.0
+@pytest.mark.parametrize(
+    "claim", [NOTHING, replace(HELD, holder=None), replace(HELD, renewed=None)]
+)
+def test_a_lease_that_somebody_emptied_or_deleted_may_be_taken_and_is_proved_afterwards(claim):
+    assert claim.vacant
+    assert free_at(sighted(None, claim, 100.0), "b") == 103.0
+    assert proven_at(103.0) == 118.0
+
+
+def test_a_lease_that_is_held_or_given_back_is_not_vacant():
+    assert not HELD.vacant
+    assert not claim_of({"spec": released_spec(HELD, 5.0)}).vacant
 
 
 @pytest.mark.parametrize(
@@ -96,11 +106,10 @@ def test_ones_own_lease_is_taken_up_again_at_once():
     asked=st.floats(0, 1e6),
     served=st.floats(0, 60),
     seen=st.floats(0, 60),
-    holder=st.sampled_from(["a", None]),
 )
-def test_a_holder_ends_before_anybody_else_may_begin(asked, served, seen, holder):
+def test_a_holder_ends_before_anybody_else_may_begin(asked, served, seen):
     """The server writes after it was asked, and another sees it after it was written."""
-    observer = sighted(None, replace(HELD, holder=holder), asked + served + seen)
+    observer = sighted(None, HELD, asked + served + seen)
     assert leads_until(asked) <= free_at(observer, "b") - MARGIN
 
 

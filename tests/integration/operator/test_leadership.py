@@ -1,0 +1,215 @@
+"""Elections on a real API server."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from citadel_k8s.aio.clock import SystemClock
+from citadel_k8s.clients.kube import KubeClient
+from citadel_k8s.config import Election
+from citadel_k8s.domain.election import NOTHING, RELEASED, released_spec
+from citadel_k8s.errors import KubeError
+from citadel_k8s.local.charge import Charge, spawn
+from citadel_k8s.local.stack import Stack
+from citadel_k8s.operator.leader import Leadership, fenced
+from tests.integration.operator.rig import CLOCK, until
+
+NAME = "candidates"
+STOPPED = 22.0
+"""Seconds for which a process stands still: the lease runs out, and another has time to write."""
+
+
+@pytest_asyncio.fixture
+async def kube(stack: Stack) -> AsyncIterator[KubeClient]:
+    client = await KubeClient.connect(stack.kubeconfig)
+    yield client
+    await client.close()
+
+
+async def given_back(kube: KubeClient, namespace: str) -> None:
+    """Make a Lease that a leader before gave back, so that nobody has to wait for it."""
+    spec = released_spec(NOTHING, SystemClock().now())
+    body = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"namespace": namespace, "name": NAME, "labels": {"by": "hand"}},
+        "spec": spec,
+    }
+    await kube.create_lease(body)
+
+
+def candidate(kube: KubeClient, namespace: str) -> Leadership:
+    settings = Election(enabled=True, namespace=namespace, name=NAME, identity="one")
+    return Leadership(kube, settings, SystemClock())
+
+
+@asynccontextmanager
+async def standing(leadership: Leadership) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(leadership.run())
+        yield
+        task.cancel()
+
+
+async def spec_of(kube: KubeClient, namespace: str) -> dict:
+    lease = await kube.get_lease(namespace, NAME)
+    assert lease is not None
+    return lease["spec"]
+
+
+async def test_a_lease_is_taken_renewed_and_given_back(kube: KubeClient, namespace: str) -> None:
+    await given_back(kube, namespace)
+    one = candidate(kube, namespace)
+    async with standing(one):
+        await until("it leads", one.leads, 5)
+        taken = await spec_of(kube, namespace)
+        assert (taken["holderIdentity"], taken["leaseTransitions"]) == (one.identity, 1)
+
+        async def renewed() -> bool:
+            return (await spec_of(kube, namespace))["renewTime"] != taken["renewTime"]
+
+        await until("it is renewed", renewed, 5)
+        two = candidate(kube, namespace)
+    began = CLOCK.monotonic()
+    await one.release()
+    left = await spec_of(kube, namespace)
+    assert "holderIdentity" not in left
+    assert left["leaseDurationSeconds"] == RELEASED
+    async with standing(two):
+        await until("the other leads", two.leads, 5)
+    assert CLOCK.monotonic() - began < 3
+    lease = await kube.get_lease(namespace, NAME)
+    assert lease["metadata"]["labels"] == {"by": "hand"}
+
+
+@pytest.mark.parametrize("hand", ["annotate", "empty", "delete", "no spec"])
+async def test_a_leader_keeps_a_lease_that_hands_meddle_with(
+    kube: KubeClient, namespace: str, hand: str
+) -> None:
+    await given_back(kube, namespace)
+    one = candidate(kube, namespace)
+    async with standing(one):
+        await until("it leads", one.leads, 5)
+        await meddle(kube, namespace, hand)
+        touched = await renewal(kube, namespace)
+
+        async def mended() -> bool:
+            return await renewal(kube, namespace) not in {None, touched}
+
+        await until("it is renewed", mended, 5)
+        assert (await spec_of(kube, namespace))["holderIdentity"] == one.identity
+        assert one.leads()
+        assert one.term == 1
+
+
+async def renewal(kube: KubeClient, namespace: str) -> str | None:
+    lease = await kube.get_lease(namespace, NAME)
+    return (lease or {}).get("spec", {}).get("renewTime")
+
+
+async def meddle(kube: KubeClient, namespace: str, hand: str) -> None:
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{NAME}"
+    for _ in range(20):
+        try:
+            if hand == "delete":
+                await kube.request("DELETE", path)
+                return
+            lease = await kube.get_lease(namespace, NAME)
+            if hand == "annotate":
+                lease["metadata"]["annotations"] = {"at": str(CLOCK.monotonic())}
+            elif hand == "empty":
+                lease["spec"] = {"leaseDurationSeconds": 9999}
+            else:
+                del lease["spec"]
+            await kube.replace_lease(lease)
+        except KubeError as error:
+            if error.status != 409:
+                raise
+        else:
+            return
+
+
+async def test_a_namespace_that_does_not_exist_is_told(kube: KubeClient) -> None:
+    one = candidate(kube, "there-is-none")
+    one._sighting = one._sighting.__class__(NOTHING, CLOCK.monotonic() - 60)
+    async with standing(one):
+        await until("it is told", lambda: "namespace" in (one.trouble or ""), 5)
+        assert not one.leads()
+
+
+async def test_who_does_not_lead_reads_and_writes_nothing(kube: KubeClient, namespace: str) -> None:
+    one = candidate(kube, namespace)
+    behind = fenced(kube, one)
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    assert await behind.request("GET", path)
+    with pytest.raises(KubeError, match="not sent") as caught:
+        await behind.request("POST", path, body={"metadata": {"name": "mine"}})
+    assert caught.value.status == -2
+    assert (await kube.request("GET", path))["items"] == []
+
+
+class Process:
+    """A `candidate` of its own."""
+
+    def __init__(self, charge: Charge, log: Path) -> None:
+        self.charge, self.log = charge, log
+
+    def said(self) -> dict[str, dict[str, Any]]:
+        """Give the last line of each event."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return {line["event"]: line for line in map(json.loads, lines)}
+
+    def identity(self) -> str:
+        return self.said()["stands"]["identity"]
+
+
+async def test_a_leader_that_stood_still_in_the_middle_of_writing_writes_no_more(
+    stack: Stack, kube: KubeClient, namespace: str, tmp_path: Path
+) -> None:
+    await given_back(kube, namespace)
+
+    async def begin(identity: str) -> Process:
+        log = tmp_path / f"{identity}.log"
+        words = ["-m", "tests.integration.operator.candidate", str(stack.kubeconfig), namespace]
+        return Process(
+            await spawn([sys.executable, *words, identity], log, env={**os.environ}), log
+        )
+
+    one = await begin("one")
+    two = None
+    try:
+        await until("one leads", lambda: "leading" in one.said())
+        two = await begin("two")
+        await asyncio.sleep(4)
+        await one.charge.pause()
+        await asyncio.sleep(STOPPED)
+        assert "leading" in two.said()
+        await one.charge.resume()
+        await until("one is deposed", lambda: "deposed" in one.said(), 5)
+        await asyncio.sleep(3)
+    finally:
+        for process in (one, two):
+            if process is not None:
+                await process.charge.kill()
+    writers = await writers_in_order(kube, namespace)
+    changes = [b for a, b in pairwise([None, *writers]) if a != b]
+    assert changes == [one.identity(), two.identity()]
+    assert writers.count(one.identity()) > 20
+    assert writers.count(two.identity()) > 20
+
+
+async def writers_in_order(kube: KubeClient, namespace: str) -> list[str]:
+    """Give who made each ConfigMap, in the order in which the server took them."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    made = (await kube.request("GET", path))["items"]
+    made.sort(key=lambda item: int(item["metadata"]["resourceVersion"]))
+    return [item["metadata"]["labels"]["writer"] for item in made]
