@@ -30,7 +30,7 @@ NOBODY: Final = "metadata.name=0"
 LIVED: Final = 5.0
 """Seconds after which a watch counts as having been well: each lasts 600 unless it is cut off."""
 
-PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0)
+PAUSES: Final = (0.0, 1.0, 2.0, 4.0)
 """Seconds before a request whose answers break off is made again, by how often they did."""
 
 ANSWER_LATE: Final = 10.0

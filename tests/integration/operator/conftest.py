@@ -1,4 +1,4 @@
-"""Three lives of operators for the tests of this folder; see `lives`.
+"""Four lives of operators for the tests of this folder; see `lives`.
 
 The lives that the chosen tests ask for begin together, at the first of these tests.
 """
@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.local.binaries import Binaries
+from tests.integration.operator.faults import FAULTS
 from tests.integration.operator.lives import Life, Stage
 from tests.integration.operator.outages import OUTAGES
 from tests.integration.operator.rough import ROUGH
 from tests.integration.operator.steady import STEADY
 
-LIVES = {life.name: life for life in (STEADY, OUTAGES, ROUGH)}
+LIVES = {life.name: life for life in (STEADY, OUTAGES, ROUGH, FAULTS)}
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,8 @@ def outages(stage: Path) -> Life:
 @pytest.fixture(scope="session")
 def rough(stage: Path) -> Life:
     return ROUGH
+
+
+@pytest.fixture(scope="session")
+def faults(stage: Path) -> Life:
+    return FAULTS

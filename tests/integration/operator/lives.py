@@ -18,7 +18,9 @@ import pytest
 from citadel_k8s.local.binaries import Binaries
 from citadel_k8s.local.stack import Stack
 from citadel_k8s.local.valkey import Valkey
+from tests.faultproxy import FaultProxy, faulty
 from tests.integration.operator.rig import (
+    PROGRAM,
     Nodes,
     Operator,
     Recorder,
@@ -47,8 +49,11 @@ class Scene:
     operator: Operator
     nodes: Nodes
     recorder: Recorder
+    proxy: FaultProxy | None = None
     speakers: list[Speaker] = field(default_factory=list[Speaker])
+    mortals: dict[str, Speaker] = field(default_factory=dict[str, Speaker])
     forgotten: float = 0.0
+    died: float = 0.0
 
     def another(self, name: str, *more: str, url: str | None = None) -> Operator:
         """Give one more operator; not started."""
@@ -80,12 +85,18 @@ class Life:
         Groups.
     prepare : callable
         Done before the first act: what is installed, which servers run.
+    proxied : bool
+        Whether the operator asks the API server through a proxy that may be told to fail.
+    program : sequence of str
+        What Python runs as the operator.
     """
 
     name: str
     acts: Sequence[Sequence[Act]]
     manifests: Sequence[str] = ("crds", "namespace.yaml", "rbac.yaml")
     started: bool = True
+    proxied: bool = False
+    program: Sequence[str] = PROGRAM
     _seen: dict[str, tuple[threading.Event, list[Any]]] = field(
         default_factory=dict[str, tuple[threading.Event, list[Any]]]
     )
@@ -118,14 +129,18 @@ class Life:
     async def _set(self, exits: AsyncExitStack, folder: Path, binaries: Binaries) -> Scene:
         stack = await exits.enter_async_context(Stack(binaries=binaries))
         await install(stack, *self.manifests)
-        kubeconfig = await account(stack)
-        operator = Operator(folder / f"{self.name}.log", kubeconfig, stack.redis_url)
+        kubeconfig, proxy = await account(stack), None
+        if self.proxied:
+            proxy = await exits.enter_async_context(faulty(stack.kube, stack.folder / "proxy"))
+            kubeconfig = await account(stack, proxy)
+        log = folder / f"{self.name}.log"
+        operator = Operator(log, kubeconfig, stack.redis_url, program=self.program)
         nodes = await exits.enter_async_context(speaking(stack.redis_url))
         recorder = await exits.enter_async_context(recording(stack))
         exits.push_async_callback(operator.kill)
         if self.started:
             await operator.start()
-        return Scene(folder, stack, stack.valkey, kubeconfig, operator, nodes, recorder)
+        return Scene(folder, stack, stack.valkey, kubeconfig, operator, nodes, recorder, proxy)
 
     async def _play(self, act: Act, scene: Scene) -> None:
         event, outcome = self._seen[act.__name__]

@@ -5,7 +5,7 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from citadel_k8s.local.stack import Stack
 from citadel_k8s.models.codec import encode
 from citadel_k8s.models.wire import Goodbye, StatusMessage
 from citadel_k8s.stores.streams import RedisStatusStream
+from tests.faultproxy import FaultProxy
 
 CLOCK = SystemClock()
 
@@ -34,6 +35,21 @@ T_FAILURE = 11.0
 
 RETRY = 1.0
 """Seconds before a message that was not taken is sent again."""
+
+PROGRAM = ("-m", "citadel_k8s")
+"""What Python runs as the operator."""
+
+SWEEP = 4.0
+"""Seconds between two sweeps of a swift operator."""
+
+_SWIFTLY = f"""
+import functools, citadel_k8s.cli, citadel_k8s.operator.sweep as sweep
+sweep.Sweep.__init__ = functools.partialmethod(sweep.Sweep.__init__, interval={SWEEP})
+citadel_k8s.cli.main()
+"""
+
+SWIFT = ("-c", _SWIFTLY)
+"""The operator with a sweep that is not waited two minutes for."""
 
 START = 30.0
 """Seconds for what takes two on an idle machine: a Python process starts among others."""
@@ -58,8 +74,16 @@ async def until(
 class Operator:
     """``citadel-k8s operator`` with a log of its own; may be killed and started again."""
 
-    def __init__(self, log: Path, kubeconfig: Path | None, redis_url: str, *more: str) -> None:
+    def __init__(
+        self,
+        log: Path,
+        kubeconfig: Path | None,
+        redis_url: str,
+        *more: str,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         self.log = log
+        self._program = program
         self.charge: Charge | None = None
         self._words = [*(["--kubeconfig", str(kubeconfig)] if kubeconfig else []), *more]
         self._env = {**os.environ, "CITADEL__REDIS_URL": redis_url}
@@ -69,7 +93,7 @@ class Operator:
         words = ["--interval", f"{INTERVAL:g}", "--missed", "2", "--skew", "1", *self._words]
         words += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
         self._from = self.log.stat().st_size if self.log.exists() else 0
-        argv = [sys.executable, "-m", "citadel_k8s", "operator", *words]
+        argv = [sys.executable, *self._program, "operator", *words]
         self.charge = await spawn(argv, self.log, env=self._env)
         return self
 
@@ -338,7 +362,10 @@ async def install(stack: Stack, *names: str) -> None:
         await client.close()
 
 
-async def account(stack: Stack) -> Path:
+async def account(stack: Stack, proxy: FaultProxy | None = None) -> Path:
     """Write the kubeconfig of the operator's own service account, and no more rights."""
     path = stack.folder / "operator.kubeconfig"
+    if proxy is not None:
+        token = await stack.kube.create_token("citadel", "citadel-operator")
+        return proxy.kubeconfig(path, "citadel-operator", token)
     return await stack.kube.write_kubeconfig(path, "citadel", "citadel-operator")

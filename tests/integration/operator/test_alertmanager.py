@@ -301,3 +301,11 @@ async def test_an_alertmanager_that_hangs_holds_up_nobody_else(
             await people.arrived.wait()
         await alertmanager.resume()
         await has(alertmanager, {"gpu-1"})
+
+
+async def test_the_route_of_the_page_is_taken(tmp_path: Path, alertmanager_program: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/alerts.md").read_text()
+    config = page.split("### A route for Alertmanager")[1].split("```yaml\n")[1].split("```")[0]
+    server = Alertmanager(tmp_path / "am", alertmanager_program, config=config)
+    await server.start()
+    await server.close()
