@@ -10,9 +10,9 @@ async def restarted(setting: Setting, *, hole: float, since: float) -> Setting:
         setting.speak(node)
     setting.world.clock.advance(hole)
     setting.speak("gpu-1")
-    setting.world.clock.advance(since - 2)
+    setting.world.clock.advance(since / 2)
     setting.speak("gpu-1")
-    setting.world.clock.advance(2)
+    setting.world.clock.advance(since / 2)
     await setting.pass_time(2)
     return setting
 
