@@ -55,7 +55,7 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Setting:
 async def test_a_watch_that_breaks_off_at_once_is_begun_anew_less_and_less_often(setting):
     for _ in range(8):
         await setting.watch()
-    assert setting.slept == [*PAUSES, PAUSES[-1], PAUSES[-1]]
+    assert setting.slept == [*PAUSES, *[PAUSES[-1]] * (7 - len(PAUSES))]
     assert setting.requests.trouble == f"{WATCH}: broke off 7 times in a row"
 
 
