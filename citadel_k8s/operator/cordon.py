@@ -7,7 +7,7 @@ would be cordoned than may be, none is, and that is told loudly.
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.config import Cordon as CordonSettings
@@ -42,7 +42,11 @@ a person took back."""
 
 CONFLICT: Final = 409
 
-Mode = Literal["off", "dry-run", "on"]
+_ACTIONS: Final = {
+    "Cordoned": "cordoned",
+    "Uncordoned": "uncordoned",
+    "CordonDeclined": "declined",
+}
 
 
 class NodeApi(Protocol):
@@ -303,7 +307,7 @@ class Cordon:
     def _say(self, reason: str, message: str, record: NodeRecord) -> None:
         kind: Kind = "Warning" if reason == "Cordoned" else "Normal"
         self.teller.tell(reason, message, kind=kind, record=record)
-        self.metrics.cordons.labels(action=reason.lower()).inc()
+        self.metrics.cordons.labels(action=_ACTIONS[reason]).inc()
         self.metrics.cordoned.set(len(self._ours or {}))
         _log.info(reason.lower(), node=record.node_id, message=message)
 
