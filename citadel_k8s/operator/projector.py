@@ -24,6 +24,7 @@ from citadel_k8s.domain.reconcile import (
 from citadel_k8s.errors import KubeError
 from citadel_k8s.models.codec import format_timestamp
 from citadel_k8s.models.fabricnode import GROUP, KIND, VERSION
+from citadel_k8s.operator.drafts import Drafts
 from citadel_k8s.operator.metrics import OperatorMetrics
 from citadel_k8s.operator.records import NodeRecord, ObservedObject
 from citadel_k8s.operator.refusals import Refusals
@@ -118,6 +119,7 @@ class Projector:
     )
     _queue: deque[str] = field(default_factory=deque[str])
     _unlooked: set[str] = field(default_factory=set[str])
+    _drafts: Drafts = field(init=False)
     _ranks: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     _busy: dict[str, float] = field(default_factory=dict[str, float])
     _buckets: dict[bool, Bucket] = field(default_factory=dict[bool, Bucket])
@@ -125,6 +127,7 @@ class Projector:
 
     def __post_init__(self) -> None:
         now = self.clock.monotonic()
+        self._drafts = Drafts(self.desired, self.clock)
         self._buckets = {
             True: Bucket(FAST_RATE, FAST_RATE, now),
             False: Bucket(SLOW_RATE, SLOW_RATE, now),
@@ -253,8 +256,8 @@ class Projector:
             return WriteKind.STATE
         if record.settled is None and _state_differs(record):
             return WriteKind.STATE  # whatever else differs goes with it
-        desired = self.desired(record)
-        kind = kind_of(desired, record.observed.status_document())
+        draft = self._drafts.of(record, record.observed)
+        desired, kind = draft.desired, draft.kind
         if kind is not WriteKind.REFRESH and record.settled == _settlement(
             desired, record.observed
         ):
@@ -293,14 +296,12 @@ class Projector:
             await self._send("adopt", self.api.patch_fabric_node(record.name, patch))
         if record.observed is None:
             return
-        document = record.observed.status_document()
-        desired = self.desired(record)
-        kind = kind_of(desired, document)
-        live, facts = record.live, record.facts
+        draft = self._drafts.of(record, record.observed)
+        desired, live, facts = draft.desired, record.live, record.facts
         request = self.api.patch_fabric_node_status(
-            record.name, {"status": patch_of(desired, document)}
+            record.name, {"status": patch_of(desired, draft.document)}
         )
-        await self._send(kind.name.lower(), request)
+        await self._send(draft.kind.name.lower(), request)
         now = self.clock.monotonic()
         record.written = Written(at=now)
         taken = _taken(desired, record.observed)
