@@ -6,7 +6,7 @@ told: what comes behind it may be a secret.
 
 import asyncio
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -25,6 +25,9 @@ ANSWER_MAX: Final = 4096
 
 QUOTE_MAX: Final = 200
 """Characters quoted of an answer."""
+
+SECRET_MIN: Final = 6
+"""Characters of a part of a path that may be a secret: ``api`` and ``hooks`` are none."""
 
 RETRY_AFTER_MAX: Final = 300.0
 """Longest wait that a receiver may ask for, in seconds: Slack asks for 1 to 60."""
@@ -98,7 +101,7 @@ class Poster:
             # Its own text may quote the address.
             raise DeliveryError(f"{where}: {_cause(error)}") from error
         if answer.status not in _OK:
-            raise _refusal(where, answer, said)
+            raise _refusal(url, answer, said)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -138,15 +141,26 @@ async def _head(answer: aiohttp.ClientResponse) -> bytes:
     return bytes(head[:ANSWER_MAX])
 
 
-def _refusal(where: str, answer: aiohttp.ClientResponse, said: bytes) -> DeliveryError:
-    status = answer.status
+def _refusal(url: str, answer: aiohttp.ClientResponse, said: bytes) -> DeliveryError:
+    status, where = answer.status, masked(url)
     if status in _REDIRECTS:
         return DeliveryError(f"{where}: {status}: redirects are not followed", final=True)
-    quoted = clip(" ".join(said.decode(errors="replace").split()), QUOTE_MAX)
+    quoted = clip(" ".join(_hidden(said.decode(errors="replace"), url).split()), QUOTE_MAX)
     asked = answer.headers.get("Retry-After", "").strip()
     wait = min(float(asked), RETRY_AFTER_MAX) if asked.isascii() and asked.isdigit() else None
     final = status in _ERRORS and status not in _AGAIN
     return DeliveryError(f"{where}: {status}: {quoted}", final=final, retry_after=wait)
+
+
+def _hidden(text: str, url: str) -> str:
+    """Take an address's own words out of an answer: many a server quotes what it was asked."""
+    parts = urlsplit(url)
+    path = [part for part in parts.path.split("/") if len(part) >= SECRET_MIN]
+    query = [word for part in parts.query.split("&") for word in part.partition("=")[::2]]
+    words = {*path, *query, parts.query, parts.username, parts.password}
+    for word in sorted(filter(None, words), key=len, reverse=True):
+        text = text.replace(unquote(word), "***").replace(word, "***")
+    return text
 
 
 def _cause(error: Exception) -> str:

@@ -75,6 +75,11 @@ def alert_of(node_id: str, live: Liveness, started: float) -> Alert | None:
             return None
 
 
+def pipeline_alert(reason: str, message: str, started: float) -> Alert:
+    """Give the alert that heartbeats cannot arrive: no node is called Offline for it."""
+    return Alert("HeartbeatPipelineDown", reason, "critical", clip(message, TEXT_MAX), started)
+
+
 @dataclass(frozen=True, slots=True)
 class Labels:
     """What all alerts of this operator carry: the org, and what its settings add.

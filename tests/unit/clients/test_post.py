@@ -63,6 +63,23 @@ async def test_a_wait_that_is_asked_for_is_told_and_bounded(asked: str, wait: fl
     assert error.retry_after == wait
 
 
+async def test_a_server_that_quotes_what_it_was_asked_tells_no_secret() -> None:
+    error = await refused(answer(404, body=f"Cannot POST {SECRET} on this server".encode()))
+    assert "Cannot POST /services" not in str(error)
+    assert "on this server" in str(error)
+
+
+async def test_user_and_password_of_an_address_are_used_and_never_told() -> None:
+    async with receiving(answer(401, body=b"you are not user:p4ssw0rd")) as receiver:
+        poster = Poster()
+        url = f"http://user:p4ssw0rd@127.0.0.1:{receiver.port}/x"
+        with pytest.raises(DeliveryError) as caught:
+            await poster.post(url, b"{}")
+        await poster.close()
+    assert receiver.requests[0].headers["authorization"] == "Basic dXNlcjpwNHNzdzByZA=="
+    assert "p4ssw0rd" not in str(caught.value)
+
+
 async def test_a_redirect_is_refused_and_not_followed() -> None:
     async with receiving() as elsewhere:
         location = f"Location: {elsewhere.url}/verysecret\r\n"
