@@ -20,6 +20,7 @@ from citadel_k8s.operator.events import Recorder
 from citadel_k8s.operator.evidence import Evidence
 from citadel_k8s.operator.fabricstatus import FabricStatusWriter
 from citadel_k8s.operator.handover import Handover
+from citadel_k8s.operator.heap import Heap
 from citadel_k8s.operator.housekeeping import Housekeeping
 from citadel_k8s.operator.leader import Leadership, fenced
 from citadel_k8s.operator.memory import Snapshot
@@ -171,7 +172,7 @@ class Operator:
             for part in (
                 self.reader, self._canary, self._evidence, self._handover, self._memory,
                 self._projector, self._sweep, self._cordon, self._notifier, self._config_push,
-                self._housekeeping,
+                self._housekeeping, Heap(self.reader.first_proof),
             ):  # fmt: skip
                 group.create_task(part.run(), name=type(part).__name__)
 
