@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import pydantic_core
 
-from citadel_k8s.domain.liveness import FORMER_BOOTS_MAX
+from citadel_k8s.domain.liveness import FORMER_BOOTS_MAX, Phase
 from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.operator.records import KeptSpec, Memory, NodeRecord
 
@@ -44,12 +44,14 @@ class Line(NamedTuple):
 
 def line_of(record: NodeRecord) -> Line:
     """Give what is to be kept of a node."""
-    live, memory = record.live, Memory.of(record)
+    live = record.live
+    # Seldom needed, and as dear as all the rest.
+    memory = Memory.of(record) if live.changes or live.phase is Phase.LEAVING else None
     return Line(
         heard_ms(record),
         live.boot_id,
         live.seq,
-        live.state.value,
+        live.state,
         live.reason,
         record.interval,
         live.former_boots,
