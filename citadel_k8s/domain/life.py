@@ -157,8 +157,8 @@ class Liveness:
         When waiting for its first word began.
     last_beat
         When it spoke last; None if it was not heard.
-    boot_id, seq, former_boots
-        Who spoke last, and who before.
+    boot_id, seq, former_boots, former_seqs
+        Who spoke last, and who before; and each one's last sequence number.
     streak
         Heartbeats in a row.
     suspects, clean, believed
@@ -190,6 +190,7 @@ class Liveness:
     boot_id: str | None = None
     seq: int | None = None
     former_boots: tuple[str, ...] = ()
+    former_seqs: tuple[int | None, ...] = ()
     streak: int = 0
     suspects: frozenset[str] = frozenset()
     clean: int = 0
@@ -238,6 +239,15 @@ class Liveness:
     def restless(self) -> bool:
         """Whether its writes are spaced out. That a flapping node is down is told in time."""
         return self.flapping and self.state is not NodeState.OFFLINE
+
+    def last_seq(self, boot_id: str | None) -> int | None:
+        """Give the last sequence number of a process; None if it is not known."""
+        if boot_id == self.boot_id:
+            return None if boot_id is None else self.seq
+        if boot_id not in self.former_boots:
+            return None
+        known = zip(self.former_boots, self.former_seqs, strict=False)
+        return next((seq for boot, seq in known if boot == boot_id), None)
 
     def age(self, now: float) -> float | None:
         """Seconds since the last heartbeat; None if there was none."""

@@ -84,12 +84,14 @@ def rejection(node: Liveness, beat: Beat, now: float) -> str | None:
     whoever still speaks then is no straggler, but the node's own agent after somebody tried out
     a second one.
     """
+    known = node.last_seq(beat.boot_id)
+    if known is not None and beat.seq is not None and beat.seq <= known:
+        return "Replayed"
     if beat.boot_id is not None and beat.boot_id == node.boot_id:
-        replayed = beat.seq is not None and node.seq is not None and beat.seq <= node.seq
-        return "Replayed" if replayed else None
+        return None
     if node.last_beat is not None and beat.at < node.last_beat - AGES_DIFFER:
         return "Outdated"
-    if beat.boot_id is None or beat.boot_id not in node.former_boots or node.phase is Phase.DOWN:
+    if beat.boot_id is None or beat.boot_id not in node.former_boots or _was_down(node, beat):
         return None
     # That there are two is known: whoever stays when one says goodbye is the node's own.
     stays = node.phase is Phase.LEAVING and node.doubled_until > now
@@ -159,6 +161,16 @@ def deferred(node: Liveness, until: float) -> Liveness:
     return replace(node, not_before=until, deadline=max(node.deadline, until))
 
 
+def _was_down(node: Liveness, beat: Beat) -> bool:
+    """Say whether the node was silent for the whole timeout before this word.
+
+    A stream that is read again tells of such a silence when it is long over.
+    """
+    if node.phase is Phase.DOWN:
+        return True
+    return node.last_beat is not None and beat.at - node.last_beat >= node.policy.timeout
+
+
 def _untroubled(node: Liveness, now: float) -> bool:
     return (
         node.state is NodeState.ONLINE
@@ -176,19 +188,14 @@ def _introduced(node: Liveness, beat: Beat, now: float) -> Liveness:
     last = node.last_beat
     # Nobody speaks in the future, and what comes late does not make an earlier word younger.
     at = min(beat.at, now) if last is None else max(last, min(beat.at, now))
-    boot_id, former = node.boot_id, node.former_boots
-    new = beat.boot_id is not None and beat.boot_id != boot_id
     in_a_row = last is None or at - last <= node.policy.stale_after
     streak = (node.streak if in_a_row else 0) + 1
-    if new:
-        if beat.boot_id not in former:
+    if beat.boot_id is not None and beat.boot_id != node.boot_id:
+        if beat.boot_id not in node.former_boots:
             # A new process cannot be a straggler of the old one: its first word is enough. One
             # after the other for a quarter of an hour is a crash loop, which has to settle first.
             streak = 1 if node.flapping else CONFIRMING_REPORTS
-        if boot_id is not None:
-            others = (boot for boot in former if boot != beat.boot_id)
-            former = (*others, boot_id)[-FORMER_BOOTS_MAX:]
-        boot_id = beat.boot_id
+        node = _followed(node, beat.boot_id)
     policy = node.policy.paced(beat.interval)
     # A fresh word shows that one can be heard; old news from the backlog does not.
     not_before = NEVER if now - at <= policy.stale_after else node.not_before
@@ -196,13 +203,26 @@ def _introduced(node: Liveness, beat: Beat, now: float) -> Liveness:
         node,
         policy=policy,
         last_beat=at,
-        boot_id=boot_id,
         seq=beat.seq if beat.boot_id else node.seq,
-        former_boots=former,
         streak=streak,
         not_before=not_before,
         deadline=max(at + policy.timeout, not_before),
         words=None if node.phase is Phase.SPEAKING else node.words,
+    )
+
+
+def _followed(node: Liveness, boot_id: str) -> Liveness:
+    """Give the node with another process, and what is known of those before it."""
+    if node.boot_id is None:
+        return replace(node, boot_id=boot_id)
+    former = zip(node.former_boots, node.former_seqs, strict=False)
+    kept = [(boot, seq) for boot, seq in former if boot != boot_id]
+    kept = [*kept, (node.boot_id, node.seq)][-FORMER_BOOTS_MAX:]
+    return replace(
+        node,
+        boot_id=boot_id,
+        former_boots=tuple(boot for boot, _ in kept),
+        former_seqs=tuple(seq for _, seq in kept),
     )
 
 

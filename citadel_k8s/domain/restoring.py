@@ -19,7 +19,7 @@ from citadel_k8s.domain.life import (
     Words,
     shown,
 )
-from citadel_k8s.domain.liveness import CONFIRMING_REPORTS, FORMER_BOOTS_MAX, created
+from citadel_k8s.domain.liveness import CONFIRMING_REPORTS, created
 from citadel_k8s.domain.verdicts import Fault
 from citadel_k8s.models.fabricnode import NodeState
 
@@ -35,8 +35,10 @@ class Past:
     ----------
     last_beat
         When; monotonic seconds of this operator.
-    boot_id, seq, former_boots
-        Who.
+    boot_id, seq
+        Who, and the number of the word.
+    former_boots, former_seqs
+        Who before, and each one's last number.
     back_by
         When an announced absence ends; None if none was told.
     changes
@@ -49,6 +51,7 @@ class Past:
     former_boots: tuple[str, ...]
     back_by: float | None = None
     changes: tuple[float, ...] = ()
+    former_seqs: tuple[int | None, ...] = ()
 
 
 def restored(
@@ -113,12 +116,14 @@ def recalled(node: Liveness, past: Past, now: float) -> Liveness:
     down stays so.
     """
     at = min(past.last_beat, now)
+    unnumbered = [None] * (len(past.former_boots) - len(past.former_seqs))
     heard = replace(
         node,
         last_beat=at,
         boot_id=past.boot_id,
         seq=past.seq,
-        former_boots=past.former_boots[-FORMER_BOOTS_MAX:],
+        former_boots=past.former_boots,
+        former_seqs=(*past.former_seqs, *unnumbered),
         streak=0 if node.phase is Phase.DOWN else CONFIRMING_REPORTS,
         changes=past.changes[-flapping.FLAPPING_CHANGES :],
         flapping=flapping.is_flapping(past.changes, now),

@@ -119,8 +119,8 @@ class Memory:
     ----------
     id_ms
         The last counted entry's id, in milliseconds of the stream server's clock.
-    boot_id, seq, former_boots
-        Who spoke last.
+    boot_id, seq, former_boots, former_seqs
+        Who spoke last and who before, and each one's last sequence number.
     state, reason
         As they were.
     interval
@@ -143,6 +143,7 @@ class Memory:
     age: float = 0.0
     back_ms: int | None = None
     changes_ms: tuple[int, ...] = ()
+    former_seqs: tuple[int | None, ...] = ()
 
     @classmethod
     def of(cls, record: "NodeRecord") -> "Memory | None":
@@ -159,6 +160,7 @@ class Memory:
             boot_id=live.boot_id,
             seq=live.seq,
             former_boots=live.former_boots,
+            former_seqs=live.former_seqs,
             state=live.state.value,
             reason=live.reason,
             interval=record.interval,
@@ -203,6 +205,7 @@ class Memory:
             boot_id=self.boot_id,
             seq=self.seq,
             former_boots=self.former_boots,
+            former_seqs=self.former_seqs,
             back_by=None if self.back_ms is None else moment(self.back_ms),
             changes=tuple(moment(ms) for ms in self.changes_ms),
         )

@@ -345,7 +345,8 @@ def test_a_straggler_from_before_the_goodbye_does_not_bring_a_node_back():
     away = hear(online(100), 110, goodbye=Goodbye("terminating"))
     assert rejection(away, Beat(at=111, boot_id="a", seq=109), 111) == "Replayed"
     restarted = hear(away, 120, boot="b", seq=1)
-    assert rejection(restarted, Beat(at=121, boot_id="a", seq=110), 121) == "FormerBoot"
+    assert rejection(restarted, Beat(at=121, boot_id="a", seq=110), 121) == "Replayed"
+    assert rejection(restarted, Beat(at=121, boot_id="a", seq=111), 121) == "FormerBoot"
 
 
 def test_nobody_speaks_in_the_future():
@@ -370,3 +371,17 @@ def test_a_steady_heartbeat_moves_nothing_but_when_it_was_heard():
     assert (
         replace(later, last_beat=110, seq=110, deadline=node.deadline, streak=node.streak) == node
     )
+
+
+def test_the_history_of_a_dead_node_told_anew_brings_it_not_back():
+    node = hear(hear(online(100), 110, boot="b", seq=1), 120, boot="b", seq=2)
+    gone = expired(node, 155)
+    for boot, seq in (("a", 100), ("b", 1), ("b", 2), ("a", 100)):
+        assert rejection(gone, Beat(at=160, boot_id=boot, seq=seq), 160) == "Replayed"
+
+
+def test_a_process_that_others_followed_goes_on_where_it_was():
+    gone = expired(hear(online(100), 110, boot="b", seq=1), 155)
+    once = hear(gone, 160, boot="a", seq=101)
+    assert (once.boot_id, once.seq) == ("a", 101)
+    assert (once.former_boots, once.former_seqs) == (("b",), (1,))

@@ -149,7 +149,13 @@ class Story:
         if how == "snapshot" and node.last_beat is not None:
             back_by = node.deadline if node.phase is Phase.LEAVING else None
             past = Past(
-                node.last_beat, node.boot_id, node.seq, node.former_boots, back_by, node.changes
+                last_beat=node.last_beat,
+                boot_id=node.boot_id,
+                seq=node.seq,
+                former_boots=node.former_boots,
+                former_seqs=node.former_seqs,
+                back_by=back_by,
+                changes=node.changes,
             )
             fresh = recalled(fresh, past, self.now)
         self.take(resumed(fresh, self.now))
