@@ -39,7 +39,8 @@ class HealthClient:
     Parameters
     ----------
     at_once : int
-        Connections at the same time.
+        Connections at the same time that its user keeps to. Twice that is the limit in here, where
+        a question would wait for its turn with its time running.
     timeout : float
         Seconds for a question.
     """
@@ -83,7 +84,7 @@ class HealthClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=self._at_once, force_close=True, use_dns_cache=False
+                    limit=2 * self._at_once, force_close=True, use_dns_cache=False
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "citadel-k8s", "Accept": "application/json"},

@@ -16,9 +16,13 @@ CONTROL_TTL: Final = 300.0
 """Seconds for which the answer of a node that lives says that such questions are answered. When a
 whole fleet dies nobody is left to ask; its first deadlines come after 70 to 100 s."""
 
-CONTROL_RESULTS: Final = 8
-"""Latest answers of living nodes that count: two rounds of four, so that an operator whose own
-network breaks knows it within half a minute."""
+CONTROL_RESULTS: Final = 24
+"""Latest answers of living nodes that count: those of a minute and a half at least, so that an
+operator whose own network breaks knows it before the first deadline after that."""
+
+REACHED_SHARE: Final = 0.75
+"""Share of those answers that have to be ones: where every third living node cannot be reached, one
+more that cannot be reached is no news."""
 
 ADDRESSES_MAX: Final = 3
 """Addresses of one node that are asked: mesh, host and pod."""
@@ -182,7 +186,11 @@ class Control:
             return False
         # A wall refuses in the name of those behind it, so that a refusal proves no more by itself.
         reached = sum(1 for kind in recent if kind in REACHED)
-        return reached > 0 and reached * 2 >= len(recent)
+        return reached > 0 and reached >= REACHED_SHARE * len(recent)
+
+    def is_silent(self, now: float, seconds: float) -> bool:
+        """Say whether nobody that lives could be asked for so long."""
+        return not self.results or now - self.results[-1][0] > seconds
 
 
 def weighed(

@@ -224,6 +224,8 @@ class Pipe:
         self._metrics.own_pauses.inc()
         self._paused = (now, seconds)
         self._registry.shift(min(seconds, SHIFT_MAX))
+        if seconds > SHIFT_MAX:
+            self._opened_at = now  # nobody is heard yet that spoke meanwhile
 
     def _freeze(self, frozen: bool, now: float) -> None:  # noqa: FBT001 - what the name says
         if frozen:

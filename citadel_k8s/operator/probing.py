@@ -5,9 +5,8 @@ there when it counts. Whoever has not been asked yet goes before whoever is aske
 """
 
 import asyncio
-import itertools
+import math
 from collections import deque
-from collections.abc import Iterator
 from typing import Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
@@ -65,10 +64,18 @@ CONTROL_RETRY: Final = 2.0
 """Seconds before the next look for such nodes when there was none."""
 
 CONTROL_NODES: Final = 4
-"""Nodes of each kind asked in a round: half a question a second, whatever the fleet's size."""
+"""Least nodes of each kind, of the cluster or not, that are asked in a round."""
+
+CONTROL_ROUNDS: Final = 64
+"""Rounds after which every node has been asked once, in 16 min: an operator is to know of each
+whether it can be reached at all. 10,000 nodes make it ten questions a second, 0.4 % of a core."""
 
 CONTROL_CANDIDATES: Final = 64
-"""Nodes looked at to find those, spread over all."""
+"""Least nodes looked at to find those."""
+
+
+GOLDEN: Final = 0.618
+"""Share of a circle by which steps fall most evenly on it."""
 
 
 class Asker(Protocol):
@@ -137,7 +144,7 @@ class Prober:
         self._control_at = 0.0
         self._unsure: dict[str, Probe] = {}
         self._never: set[str] = set()
-        self._places = itertools.count()
+        self._places = {True: 0, False: 0}
         self._group: asyncio.TaskGroup | None = None
         self._odd = RepeatLog(_log, "probe_failed", clock=clock)
 
@@ -285,6 +292,10 @@ class Prober:
     def _note(self, record: NodeRecord, probe: Probe) -> None:
         node_id, now = record.node_id, self._clock.monotonic()
         known = self._results.get(node_id)
+        control = self._controls[node_id in self._registry.kube_nodes]
+        if probe.outcome is Outcome.ANSWERS and control.is_silent(now, 2 * CONTROL_EVERY):
+            # All are silent, and this one lives: it stands in for those that could be asked.
+            control.note(probe.asked_at, probe.outcome)
         delay = max(REPEAT_MIN, record.live.policy.interval)
         delay *= 2 if len(self._known) > MANY else 1
         if probe.outcome is Outcome.VOID:
@@ -307,23 +318,28 @@ class Prober:
 
     def _begin_controls(self, now: float) -> None:
         self._settle_controls()
-        chosen = list(self._living())
+        ids = list(self._registry.nodes)
+        chosen = [record for kind in self._controls for record in self._living(ids, kind)]
         for record in chosen:
             self._begin(record, control=True)
         self._control_at = now + (CONTROL_EVERY if chosen else CONTROL_RETRY)
 
-    def _living(self) -> Iterator[NodeRecord]:
-        nodes, late = self._registry.nodes, self._registry.late
-        ids = list(nodes)
-        room = {True: CONTROL_NODES, False: CONTROL_NODES}
-        first, step = next(self._places), max(1, len(ids) // CONTROL_CANDIDATES)
-        for place in range(min(len(ids), CONTROL_CANDIDATES)):
-            record = nodes[ids[(first + place * step) % len(ids)]]
-            of_cluster = record.node_id in self._registry.kube_nodes
+    def _living(self, ids: list[str], of_cluster: bool) -> list[NodeRecord]:  # noqa: FBT001
+        """Give the next few of one kind that beat; all of them in turn, neighbours far apart."""
+        nodes, late, cluster = self._registry.nodes, self._registry.late, self._registry.kube_nodes
+        # While many are asked who may be dead, a few who live are enough.
+        spare = self._open < self._at_once // 2
+        wanted = max(CONTROL_NODES, len(ids) // CONTROL_ROUNDS if spare else 0)
+        stride, first, found = _stride(len(ids)), self._places[of_cluster], list[NodeRecord]()
+        for place in range(first, first + min(len(ids), max(CONTROL_CANDIDATES, 2 * wanted))):
+            self._places[of_cluster] = place + 1
+            record = nodes[ids[place * stride % len(ids)]]
             speaks = record.live.fresh and record.node_id not in late
-            if speaks and room[of_cluster] and self._addresses(record):
-                room[of_cluster] -= 1
-                yield record
+            if speaks and (record.node_id in cluster) is of_cluster and self._addresses(record):
+                found.append(record)
+                if len(found) == wanted:
+                    break
+        return found
 
     def _controlled(self, record: NodeRecord, probe: Probe) -> None:
         if probe.outcome in {Outcome.ANSWERS, Outcome.UNPROVED}:
@@ -349,3 +365,11 @@ class Prober:
             self._never.discard(node_id)
         else:
             self._never.add(node_id)
+
+
+def _stride(count: int) -> int:
+    """Give a step that visits all of so many places, those in a row (a rack) at different times."""
+    step = max(1, round(count * GOLDEN))
+    while math.gcd(step, count) > 1:
+        step += 1
+    return step

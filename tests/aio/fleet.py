@@ -18,11 +18,16 @@ T_FAILURE = 35.0
 
 
 class LoopClock:
+    """The loop's time, and ``stood`` seconds in which this process stood still."""
+
+    def __init__(self) -> None:
+        self.stood = 0.0
+
     def monotonic(self) -> float:
-        return 1000.0 + asyncio.get_running_loop().time()
+        return 1000.0 + self.stood + asyncio.get_running_loop().time()
 
     def now(self) -> float:
-        return 1_795_420_800 + asyncio.get_running_loop().time()
+        return 1_795_420_800 + self.stood + asyncio.get_running_loop().time()
 
 
 @dataclass

@@ -12,13 +12,13 @@ pytestmark = pytest.mark.looptime
 
 
 async def test_a_broken_way_from_the_nodes_makes_nobody_offline_and_writes_nobodys_state():
-    async with Fleet(40).running() as fleet:
+    async with Fleet(20).running() as fleet:
         fleet.fall_silent(fleet.names)
         await asyncio.sleep(600)
         assert fleet.world.transitions == []
         told = fleet.pipe.condition()
         assert (told.status, told.reason) == ("False", "ArrivalCollapse")
-        assert "40 answer when asked" in told.message
+        assert "20 answer when asked" in told.message
         fleet.silent.clear()
         await asyncio.sleep(2 * INTERVAL)
         assert fleet.pipe.condition().reason == "Healthy"
@@ -29,9 +29,9 @@ async def test_a_broken_way_from_the_nodes_makes_nobody_offline_and_writes_nobod
 @pytest.mark.parametrize("share", [0.5, 0.6, 1.0])
 @pytest.mark.parametrize("outcome", [Outcome.TIMED_OUT, Outcome.REFUSED])
 async def test_nodes_that_lose_power_are_offline_in_time(share: float, outcome: Outcome):
-    async with Fleet(60).running() as fleet:
+    async with Fleet(20).running() as fleet:
         await asyncio.sleep(30)
-        dead = fleet.names[: int(60 * share)]
+        dead = fleet.names[: int(20 * share)]
         fleet.fall_silent(dead, outcome)
         await asyncio.sleep(T_FAILURE + 10)
         assert set(fleet.offline_at) == set(dead)
@@ -39,7 +39,7 @@ async def test_nodes_that_lose_power_are_offline_in_time(share: float, outcome: 
         told = fleet.pipe.condition()
         assert told.status == "True"
         await asyncio.sleep(200)
-        assert fleet.states() == {"Offline": len(dead), "Online": 60 - len(dead)} or share == 1
+        assert fleet.states() == {"Offline": len(dead), "Online": 20 - len(dead)} or share == 1
         assert fleet.pipe.condition().reason == "Healthy"
 
 
@@ -197,7 +197,7 @@ async def test_nodes_in_a_black_hole_are_asked_so_many_at_once_and_forgotten_whe
         fleet.doors.asked.clear()
         fleet.fall_silent(fleet.names, Outcome.TIMED_OUT)
         await asyncio.sleep(T_FAILURE + 5)
-        assert fleet.doors.most == 64
+        assert 64 <= fleet.doors.most <= 68
         assert set(fleet.doors.asked) == set(fleet.doors.nodes)
         assert fleet.states() == {"Offline": 300}
         assert max(fleet.delays()) < 5
@@ -247,3 +247,58 @@ async def test_an_outcome_that_outlives_a_heartbeat_counts_for_nothing():
         fleet.silent.clear()
         await asyncio.sleep(INTERVAL)
         assert fleet.evidence.finding(record, fleet.clock.monotonic()).verdict == "none"
+
+
+async def test_a_question_that_this_process_slept_through_is_asked_again():
+    async with Fleet(40).running() as fleet:
+        fleet.fall_silent(fleet.names, Outcome.TIMED_OUT)
+        await asyncio.sleep(16)
+        assert fleet.doors.open > 0
+        fleet.clock.stood += 60
+        fleet.doors.broken.clear()
+        await asyncio.sleep(20)
+        assert fleet.metrics.own_pauses._value.get() == 1
+        results = {probe.outcome for probe in fleet.evidence._prober._results.values()}
+        assert results == {Outcome.ANSWERS}
+        await asyncio.sleep(300)
+        assert fleet.world.transitions == []
+
+
+async def test_nobody_goes_offline_because_the_operator_stood_still():
+    async with Fleet(40).running() as fleet:
+        for seconds in (6, 30, 300, 900):
+            fleet.clock.stood += seconds
+            await asyncio.sleep(50)
+        assert fleet.world.transitions == []
+        assert fleet.pipe.condition().reason == "Healthy"
+
+
+async def test_a_node_that_dies_behind_a_broken_way_is_found_by_those_that_answer():
+    async with Fleet(20).running() as fleet:
+        fleet.fall_silent(fleet.names)
+        await asyncio.sleep(600)
+        assert fleet.world.transitions == []
+        fleet.doors.broken["10.0.0.8"] = Outcome.TIMED_OUT
+        await asyncio.sleep(45)
+        assert set(fleet.offline_at) == {"gpu-7"}
+
+
+@pytest.mark.parametrize("answering", [0.4, 0.8])
+async def test_half_a_fleet_that_can_never_be_reached_is_not_called_dead(answering: float):
+    fleet = Fleet(40)
+    hidden = [name for n, name in enumerate(fleet.names) if n % 10 >= 10 * answering]
+    for name in hidden:
+        fleet.doors.broken[fleet.addresses[name]] = Outcome.TIMED_OUT
+    async with fleet.running():
+        await asyncio.sleep(240)
+        fleet.fall_silent(fleet.names)
+        await asyncio.sleep(2 * T_FAILURE - INTERVAL)
+        assert fleet.offline_at == {}
+
+
+async def test_three_nodes_in_ten_that_lose_heartbeats_at_random_stay_online():
+    async with Fleet(20).running() as fleet:
+        for turn in range(40):
+            fleet.silent = {name for n, name in enumerate(fleet.names) if (n * 7 + turn) % 10 < 3}
+            await asyncio.sleep(INTERVAL)
+        assert fleet.offline_at == {}

@@ -43,12 +43,16 @@ def test_silence_of_an_address_proves_nothing_where_nobody_living_is_known_to_an
 
 
 def test_an_operator_whose_own_network_breaks_stops_believing_it_within_two_rounds():
-    made = control(*[Outcome.ANSWERS] * 8)
-    for _ in range(4):
+    made = control(*[Outcome.ANSWERS] * 24)
+    for failures in range(1, 9):
         made.note(10.0, Outcome.TIMED_OUT)
-    assert made.vouches(Outcome.TIMED_OUT, 11.0)
-    made.note(25.0, Outcome.TIMED_OUT)
-    assert not made.vouches(Outcome.TIMED_OUT, 26.0)
+        assert made.vouches(Outcome.TIMED_OUT, 11.0) == (failures <= 6)
+
+
+def test_where_every_other_living_node_cannot_be_reached_one_more_is_no_news():
+    made = control(*[Outcome.ANSWERS, Outcome.TIMED_OUT] * 4)
+    assert not made.vouches(Outcome.TIMED_OUT, 1.0)
+    assert not made.vouches(Outcome.REFUSED, 1.0)
 
 
 def test_answers_of_the_living_count_for_five_minutes():
