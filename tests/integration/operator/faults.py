@@ -19,6 +19,9 @@ TOLD = {
 }  # fmt: skip
 """Lines about a trouble; each has another, with ``_recovered``, for its end."""
 
+LASTS = 6.0
+"""Seconds that each trouble lasts at the least."""
+
 RETRY_AFTER = 5
 """Seconds that the server asks for."""
 
@@ -44,7 +47,7 @@ async def in_trouble(scene: Scene, victim: str, *faults: Fault, also: Any = None
         back = await node.come_back()
         await recorder.reached(victim, "Online", back)
         died = node.fall_silent()
-    began = proxy.tell(*faults)
+    began, told_at = proxy.tell(*faults), CLOCK.monotonic()
     done = await also(scene) if also else None
 
     async def is_known() -> bool:
@@ -52,6 +55,8 @@ async def in_trouble(scene: Scene, victim: str, *faults: Fault, also: Any = None
 
     await until("it is known", is_known)
     known = CLOCK.monotonic() - died
+    await until("it is not ready", lambda: is_unready(scene), 15)
+    await asyncio.sleep(LASTS - (CLOCK.monotonic() - told_at))
     await until("it is not ready", lambda: is_unready(scene), 15)
     unready = CLOCK.monotonic() - died
     ready, live = await operator.probe("/readyz"), await operator.probe("/healthz")
