@@ -1,5 +1,6 @@
 """Alerts for a receiver that forgets: told again and again, in requests of a bounded size."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -49,7 +50,8 @@ class Ledger:
         for key in self._told.keys() - firing.keys():
             self._over[key] = self._told.pop(key)[0]
         for key in self._over.keys() & firing.keys():
-            del self._over[key]
+            # The receiver may still have it, so that its next end is to be told as well.
+            self._told[key] = (self._over.pop(key), -math.inf)
         again = now - self._repeat
         fires = [
             alert
