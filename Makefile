@@ -47,8 +47,9 @@ floors:
 house:
 	@$(BIN)/python tools/house.py
 
-unit: venv ## pure, virtual-time and contract tests; ARGS goes to pytest
-	@$(BIN)/pytest -q -n $$(( $$(nproc) + 1 )) tests/unit tests/aio tests/contract $(ARGS)
+unit: venv ## pure, virtual-time, contract and simulation tests; ARGS goes to pytest
+	@$(BIN)/pytest -q -n $$(( $$(nproc) + 1 )) tests/unit tests/aio tests/contract \
+		tests/simulation $(ARGS)
 
 servers: venv ## integration and demo-check side by side: all wait more than they work
 	@$(BIN)/python -m citadel_k8s.local.binaries
