@@ -23,6 +23,7 @@ EVENT_NAMESPACE: Final = "default"
 LIST_CHUNK: Final = 500
 """Objects per answer of a LIST. Source: kubectl and client-go; 500 of 4 kB are 2 MB."""
 
+OK: Final = 200
 NOT_FOUND: Final = 404
 GONE: Final = 410
 
@@ -318,11 +319,18 @@ class KubeClient:
         while True:
             answer = await self._transport.request("GET", path, query=following)
             metadata: Object = answer.get("metadata") or {}
-            yield answer.get("items") or []
+            yield _items(path, answer)
             token = metadata.get("continue")
             if not token:
                 return
             following["continue"] = token
+
+
+def _items(path: str, answer: Object) -> list[Object]:
+    """Give the objects of a LIST; what is no list must not count as an empty one."""
+    if "items" not in answer:
+        raise KubeError(OK, f"GET {path}: the answer is no list")
+    return answer["items"] or []
 
 
 def _at(collection: str, name: str) -> str:

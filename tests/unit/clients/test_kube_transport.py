@@ -164,7 +164,7 @@ async def test_the_token_is_shown_and_a_name_cannot_leave_its_place(tmp_path: Pa
 
     def answer(request: web.Request) -> web.Response:
         asked.append((request.raw_path, request.headers.get("Authorization")))
-        return web.json_response({})
+        return web.json_response({"items": []})
 
     async with serving(answer, tmp_path) as kube:
         await kube.get_fabric_node("../../secrets?x")
@@ -233,3 +233,13 @@ async def test_a_token_that_was_refused_is_read_anew_for_the_next_request(tmp_pa
             with pytest.raises(KubeError) as caught:
                 await kube.get_fabric_node("n")
             assert caught.value.status == status_code
+
+
+@pytest.mark.parametrize("answer", ["{}", '{"kind": "Status", "metadata": {}}'])
+async def test_an_answer_that_is_no_list_is_not_an_empty_one(answer: str, tmp_path: Path) -> None:
+    async with serving(lambda _: web.Response(text=answer), tmp_path) as kube:
+        with pytest.raises(KubeError, match="no list") as error:
+            await kube.list_fabric_nodes()
+        with pytest.raises(KubeError, match="no list"):
+            await kube.list_nodes()
+    assert error.value.status == 200
