@@ -5,7 +5,6 @@ there when it counts. Whoever has not been asked yet goes before whoever is aske
 """
 
 import asyncio
-import math
 from collections import deque
 from typing import Final, Protocol
 
@@ -13,12 +12,17 @@ from citadel_k8s.aio.clock import Clock
 from citadel_k8s.aio.deadlines import Deadlines
 from citadel_k8s.domain.witness import (
     Answer,
-    Control,
     Outcome,
     Probe,
     askable,
     identified,
     most_telling,
+)
+from citadel_k8s.operator.controls import (
+    CONTROL_EVERY,
+    CONTROL_RETRY,
+    QUESTION_MAX,
+    Controls,
 )
 from citadel_k8s.operator.metrics import OperatorMetrics
 from citadel_k8s.operator.records import NodeRecord
@@ -30,9 +34,6 @@ _log = get_logger("operator.probing")
 AT_ONCE: Final = 256
 """Connections at the same time: 3,000 nodes in a black hole are asked within 35 s of the 55 s
 between suspicion and deadline; 32 would take 281 s. A socket each is all it costs."""
-
-QUESTION_MAX: Final = 4.0
-"""Seconds for a question with all its addresses: the client's own 3 s, and a second of delay."""
 
 PAUSE_SLACK: Final = 1.0
 """Seconds by which a question may outlast that before its outcome counts for nothing: this process
@@ -56,26 +57,6 @@ DOUBT_DELAY: Final = 3.0
 
 KEPT: Final = 5.0
 """Seconds for which a node is remembered that is wanted but not late, by its own short policy."""
-
-CONTROL_EVERY: Final = 15.0
-"""Seconds between two rounds of questions to nodes that live."""
-
-CONTROL_RETRY: Final = 2.0
-"""Seconds before the next look for such nodes when there was none."""
-
-CONTROL_NODES: Final = 4
-"""Least nodes of each kind, of the cluster or not, that are asked in a round."""
-
-CONTROL_ROUNDS: Final = 64
-"""Rounds after which every node has been asked once, in 16 min: an operator is to know of each
-whether it can be reached at all. 10,000 nodes make it ten questions a second, 0.4 % of a core."""
-
-CONTROL_CANDIDATES: Final = 64
-"""Least nodes looked at to find those."""
-
-
-GOLDEN: Final = 0.618
-"""Share of a circle by which steps fall most evenly on it."""
 
 
 class Asker(Protocol):
@@ -140,11 +121,8 @@ class Prober:
         self._asking: set[str] = set()
         self._again = Deadlines()
         self._open = 0
-        self._controls = {True: Control(), False: Control()}
+        self._controls = Controls(registry, self._addresses)
         self._control_at = 0.0
-        self._unsure: dict[str, Probe] = {}
-        self._never: set[str] = set()
-        self._places = {True: 0, False: 0}
         self._group: asyncio.TaskGroup | None = None
         self._odd = RepeatLog(_log, "probe_failed", clock=clock)
 
@@ -185,9 +163,7 @@ class Prober:
 
     def vouches(self, node_id: str, outcome: Outcome, now: float) -> bool:
         """Say whether such an outcome tells a dead node from one that lives."""
-        if node_id in self._never:
-            return False  # it never answered while it lived
-        return self._controls[node_id in self._registry.kube_nodes].vouches(outcome, now)
+        return self._controls.vouches(node_id, outcome, now)
 
     # --- who is asked when
 
@@ -219,6 +195,14 @@ class Prober:
         self._doubted.discard(node_id)
         self._waiting.discard(node_id)
         self._again.set(node_id, None)
+
+    def _begin_controls(self, now: float) -> None:
+        self._controls.settle()
+        # While many are asked who may be dead, a few who live are enough.
+        chosen = self._controls.choose(few=self._open >= self._at_once // 2)
+        for record in chosen:
+            self._begin(record, control=True)
+        self._control_at = now + (CONTROL_EVERY if chosen else CONTROL_RETRY)
 
     def _dispatch(self) -> None:
         while self._open < self._at_once and (self._first or self._repeated):
@@ -262,7 +246,7 @@ class Prober:
         self._metrics.probes.labels(result=answer.outcome).inc()
         probe = Probe(answer.outcome, answer.detail, asked_at)
         if control:
-            self._controlled(record, probe)
+            self._controls.note(record.node_id, probe)
         elif record.node_id in self._known:
             self._note(record, probe)
         self._dispatch()
@@ -292,10 +276,8 @@ class Prober:
     def _note(self, record: NodeRecord, probe: Probe) -> None:
         node_id, now = record.node_id, self._clock.monotonic()
         known = self._results.get(node_id)
-        control = self._controls[node_id in self._registry.kube_nodes]
-        if probe.outcome is Outcome.ANSWERS and control.is_silent(now, 2 * CONTROL_EVERY):
-            # All are silent, and this one lives: it stands in for those that could be asked.
-            control.note(probe.asked_at, probe.outcome)
+        if probe.outcome is Outcome.ANSWERS:
+            self._controls.stand_in(node_id, probe, now)
         delay = max(REPEAT_MIN, record.live.policy.interval)
         delay *= 2 if len(self._known) > MANY else 1
         if probe.outcome is Outcome.VOID:
@@ -313,63 +295,3 @@ class Prober:
         if known is None or known.outcome is not Outcome.ANSWERS or node_id in self._doubted:
             return False
         return probe.outcome not in {Outcome.ANSWERS, Outcome.REFUSED, Outcome.SOMEBODY_ELSE}
-
-    # --- what an answer is worth
-
-    def _begin_controls(self, now: float) -> None:
-        self._settle_controls()
-        ids = list(self._registry.nodes)
-        chosen = [record for kind in self._controls for record in self._living(ids, kind)]
-        for record in chosen:
-            self._begin(record, control=True)
-        self._control_at = now + (CONTROL_EVERY if chosen else CONTROL_RETRY)
-
-    def _living(self, ids: list[str], of_cluster: bool) -> list[NodeRecord]:  # noqa: FBT001
-        """Give the next few of one kind that beat; all of them in turn, neighbours far apart."""
-        nodes, late, cluster = self._registry.nodes, self._registry.late, self._registry.kube_nodes
-        # While many are asked who may be dead, a few who live are enough.
-        spare = self._open < self._at_once // 2
-        wanted = max(CONTROL_NODES, len(ids) // CONTROL_ROUNDS if spare else 0)
-        stride, first, found = _stride(len(ids)), self._places[of_cluster], list[NodeRecord]()
-        for place in range(first, first + min(len(ids), max(CONTROL_CANDIDATES, 2 * wanted))):
-            self._places[of_cluster] = place + 1
-            record = nodes[ids[place * stride % len(ids)]]
-            speaks = record.live.fresh and record.node_id not in late
-            if speaks and (record.node_id in cluster) is of_cluster and self._addresses(record):
-                found.append(record)
-                if len(found) == wanted:
-                    break
-        return found
-
-    def _controlled(self, record: NodeRecord, probe: Probe) -> None:
-        if probe.outcome in {Outcome.ANSWERS, Outcome.UNPROVED}:
-            self._count_control(record.node_id, probe)
-        elif probe.outcome is not Outcome.VOID:
-            # It may be dying just now. If it speaks afterwards, it was alive.
-            self._unsure[record.node_id] = probe
-
-    def _settle_controls(self) -> None:
-        for node_id, probe in list(self._unsure.items()):
-            record = self._registry.nodes.get(node_id)
-            gone = record is None or not record.live.fresh
-            if gone or node_id in self._registry.late:
-                del self._unsure[node_id]
-            elif record and (record.live.last_beat or 0.0) > probe.asked_at + QUESTION_MAX:
-                del self._unsure[node_id]
-                self._count_control(node_id, probe)
-        self._never &= self._registry.nodes.keys()
-
-    def _count_control(self, node_id: str, probe: Probe) -> None:
-        self._controls[node_id in self._registry.kube_nodes].note(probe.asked_at, probe.outcome)
-        if probe.outcome in {Outcome.ANSWERS, Outcome.UNPROVED}:
-            self._never.discard(node_id)
-        else:
-            self._never.add(node_id)
-
-
-def _stride(count: int) -> int:
-    """Give a step that visits all of so many places, those in a row (a rack) at different times."""
-    step = max(1, round(count * GOLDEN))
-    while math.gcd(step, count) > 1:
-        step += 1
-    return step
