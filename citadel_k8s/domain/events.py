@@ -233,11 +233,11 @@ def occurrence_of(
             return Occurrence(name, live.reason, f"{live.state}: {live.message}", "Normal", uid)
         case NodeState.ONLINE if before.state is NodeState.UNKNOWN:
             return Occurrence(name, "Joined", "Online: heard for the first time", "Normal", uid)
+        case NodeState.ONLINE if live.reason not in {before.reason, "Heartbeat"}:
+            return Occurrence(name, live.reason, f"Online: {live.message}", "Normal", uid)
         case NodeState.ONLINE if moved:
             message = f"Online again; was {before.state} ({before.reason})"
             return Occurrence(name, "Recovered", message, "Normal", uid)
-        case NodeState.ONLINE if live.reason not in {before.reason, "Heartbeat"}:
-            return Occurrence(name, live.reason, f"Online: {live.message}", "Normal", uid)
         case _:
             return None
 

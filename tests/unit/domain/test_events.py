@@ -135,6 +135,8 @@ def test_old_events_are_forgotten_and_too_many_are_dropped_and_counted() -> None
         ("Online", "Degraded", "GpuLost", ("GpuLost", "Warning")),
         ("Degraded", "Degraded", "DiskFull", ("DiskFull", "Warning")),
         ("Offline", "Online", "Heartbeat", ("Recovered", "Normal")),
+        ("Draining", "Online", "Upgrade", ("Upgrade", "Normal")),
+        ("Online", "Online", "Upgrade", ("Upgrade", "Normal")),
         ("Unknown", "Online", "Heartbeat", ("Joined", "Normal")),
         ("Online", "Draining", "Shutdown", ("Shutdown", "Normal")),
         ("Online", "Decommissioned", "Decommissioned", ("Decommissioned", "Normal")),
