@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from citadel_k8s.constants import LIST_MAX, STATUS_MAX_BYTES
 from citadel_k8s.domain.conditions import NOTHING_WANTED, OURS, Wanted, conditions_of
-from citadel_k8s.domain.facts import GpuFact, NodeFacts, ServiceFact
+from citadel_k8s.domain.facts import GpuFact, NodeFacts, ServiceFact, clip
 from citadel_k8s.domain.life import Liveness
 from citadel_k8s.domain.summary import summarise
 from citadel_k8s.models.fabricnode import (
@@ -19,6 +19,9 @@ from citadel_k8s.models.fabricnode import (
     NodeState,
     ServiceStatus,
 )
+
+MESSAGE_MIN: Final = 40
+"""Characters left of a condition's message where all else that can be left out has been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,12 @@ def _fitting(status: FabricNodeStatus) -> FabricNodeStatus:
         status = status.model_copy(update={"gpus": gpus, "more_gpus": more})
     if _size(status) > STATUS_MAX_BYTES:
         status = status.model_copy(update={"addresses": None})
+    if _size(status) > STATUS_MAX_BYTES:
+        short = [
+            condition.model_copy(update={"message": clip(condition.message, MESSAGE_MIN)})
+            for condition in status.conditions
+        ]
+        status = status.model_copy(update={"conditions": short})
     return status
 
 

@@ -21,10 +21,11 @@ METRICS = OperatorMetrics
 class World:
     """A registry with its clock, and the nodes that speak to it."""
 
-    def __init__(self, org_id: str | None = None) -> None:
+    def __init__(self, org_id: str | None = None, **policies: Any) -> None:
         self.clock = ManualClock()
         self.transitions: list[tuple[str, str, str]] = []
-        self.registry = Registry(self.clock, FAST, org_id, self._note)
+        self.reasons: list[tuple[str, str]] = []
+        self.registry = Registry(self.clock, FAST, org_id, self._note, **policies)
         self._seq = itertools.count(1)
 
     def entry(self, node_id: str = "gpu-1", *, org: str | None = None, **kwargs: Any) -> Entry:
@@ -55,12 +56,37 @@ class World:
         now = self.clock.monotonic()
         self.registry.fall_silent(now, now)
 
+    def observe(self, node_id: str = "gpu-1", *, version: int = 10, **spec: Any) -> None:
+        """Let the watch tell of a node's object as people made it."""
+        uid = f"uid-of-{node_id}"
+        metadata = {"name": node_id, "uid": uid, "resourceVersion": str(version)}
+        status = spec.pop("status", {})
+        raw = {"metadata": metadata, "spec": {"nodeId": node_id, **spec}, "status": status}
+        self.registry.observe(raw)
+
+    def kube_node(self, name: str = "gpu-1", ready: str | None = "True", **spec: Any) -> None:
+        """Let the watch tell of a Node of the cluster."""
+        conditions = [] if ready is None else [{"type": "Ready", "status": ready}]
+        metadata = {"name": name, "uid": f"node-{name}"}
+        status = {"conditions": conditions}
+        self.registry.observe_kube_node({"metadata": metadata, "spec": spec, "status": status})
+
+    def live(self, node_id: str = "gpu-1") -> Liveness:
+        """Give what is known of a node's life."""
+        return self.registry.nodes[node_id].live
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, judging at the end of it."""
+        self.clock.advance(seconds)
+        self.silence()
+
     def state(self, node_id: str = "gpu-1") -> str:
         """Give a node's state."""
         return self.registry.nodes[node_id].live.state.value
 
     def _note(self, record: NodeRecord, before: Liveness) -> None:
         self.transitions.append((record.node_id, before.state.value, record.live.state.value))
+        self.reasons.append((before.reason, record.live.reason))
 
 
 class FakeKube:
