@@ -60,8 +60,7 @@ class Fault:
     delay : float
         Seconds before anything else.
     stall : bool
-        Nothing is answered, and nothing more is said in open watches, until it is forgiven;
-        ``lost`` then goes on so for whoever waits.
+        Nothing is answered, and nothing more is said in open watches, until it is forgiven.
     cut : int or None
         Bytes of the true answer after which the connection is cut.
     truncate : int or None
@@ -75,7 +74,6 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     stall: bool = False
-    lost: bool = False
     cut: int | None = None
     truncate: int | None = None
 
@@ -176,7 +174,7 @@ class FaultProxy:
         return next((fault for fault in self._faults if fault.hits(asked)), None)
 
     async def _wait(self, fault: Fault) -> None:
-        while fault in self._faults or fault.lost:
+        while fault in self._faults:
             await self._changed.wait()
 
     async def _stream(
