@@ -129,6 +129,10 @@ def _offline(silence: Silence) -> Ruling:
     return Ruling("offline", reason=finding.reason, message=message)
 
 
+STARTING: Final = "Starting"
+"""Reason of a condition that is not known because this operator has just begun: no news."""
+
+
 @dataclass(frozen=True, slots=True)
 class PipeCondition:
     """How the way from the nodes to the operator fares, as a condition's fields."""

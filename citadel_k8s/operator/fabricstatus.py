@@ -14,7 +14,7 @@ import pydantic
 from citadel_k8s.aio.backoff import Backoff
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.constants import LIST_MAX
-from citadel_k8s.domain.pipe import PipeCondition
+from citadel_k8s.domain.pipe import STARTING, PipeCondition
 from citadel_k8s.errors import KubeError
 from citadel_k8s.models.codec import format_timestamp
 from citadel_k8s.models.fabricnode import GROUP, VERSION, Condition, NodeState
@@ -163,6 +163,8 @@ class FabricStatusWriter:
         if self._seen is None or _mark(condition) != _mark(self._seen):
             self._since = now
         self._seen = condition
+        if condition.reason == STARTING:
+            return  # what stands there is older and better
         if not self.leads():
             self._known = None  # by the time this one leads again, another has written
             return

@@ -10,6 +10,7 @@ from citadel_k8s.aio.clock import Clock
 from citadel_k8s.domain.collapse import LATE_MIN, Arrivals, Collapse, Releases, watched
 from citadel_k8s.domain.life import Phase
 from citadel_k8s.domain.pipe import (
+    STARTING,
     PipeCondition,
     Ruling,
     Silence,
@@ -305,8 +306,10 @@ class Pipe:
         self, proof: Proof, reason: str, limit: float, now: float
     ) -> PipeCondition | None:
         proved = proof.proved_until
+        if proved is None and proof.trouble is None:
+            return PipeCondition("Unknown", STARTING, "nothing is proved yet")
         if proved is None:
-            return PipeCondition("Unknown", reason, proof.trouble or "nothing is proved yet")
+            return PipeCondition("False", reason, proof.trouble or "")
         if now - proved <= limit:
             return None
         return PipeCondition("False", reason, proof.trouble or f"no proof for {limit:g} s or more")

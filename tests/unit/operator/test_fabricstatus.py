@@ -176,6 +176,13 @@ async def test_a_standby_writes_nothing_and_looks_before_it_does():
     assert desk.events == []
 
 
+async def test_a_start_leaves_what_stands_there():
+    desk = Desk()
+    desk.told = PipeCondition("Unknown", "Starting", "nothing is proved yet")
+    await desk.run(60)
+    assert (desk.server.fetched, desk.server.patches) == (0, [])
+
+
 async def test_an_object_that_somebody_deletes_or_spoils_is_written_anew():
     desk = Desk()
     await desk.run(10)

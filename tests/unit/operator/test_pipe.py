@@ -121,8 +121,18 @@ def test_nothing_is_proved_before_the_first_canary_came_back():
     assert rig.pipe.proved_until is None
     assert rig.world.state("gpu-0") == "Online"
     condition = rig.pipe.condition()
-    assert (condition.status, condition.reason) == ("Unknown", "CanaryLost")
+    assert (condition.status, condition.reason) == ("Unknown", "Starting")
     assert math.isnan(rig.metrics.pipe_healthy._value.get())
+
+
+def test_a_start_without_redis_is_told_as_what_it_is():
+    rig = Rig()
+    rig.reader.down = rig.canary.down = True
+    rig.reader.trouble = rig.canary.trouble = "connection refused"
+    rig.run(2)
+    condition = rig.pipe.condition()
+    assert (condition.status, condition.reason) == ("False", "ReaderDown")
+    assert rig.pipe.trouble == "ReaderDown: connection refused"
 
 
 def test_a_start_is_no_outage():
