@@ -179,7 +179,7 @@ class Leadership:
         """
         if not self._settings.enabled:
             return
-        self._depose("gives the Lease back")
+        self._depose("gives the Lease back", of_own_will=True)
         if self.holder != self.identity or self._clock.monotonic() < self._proven_at:
             return  # not ours, or not surely ours alone: then it runs out
         try:
@@ -278,7 +278,7 @@ class Leadership:
             self._depose("the Lease was given back")
         if claim.holder != self._told:
             self._told = claim.holder
-            if claim.holder != self.identity:
+            if claim.holder not in {None, self.identity}:
                 _log.info("standing_by", holder=claim.holder)
 
     def _renewed(self, asked_at: float) -> None:
@@ -297,11 +297,12 @@ class Leadership:
         if self._settings.enabled and not self.leads():
             self._depose("could not renew the Lease in time")
 
-    def _depose(self, why: str) -> None:
+    def _depose(self, why: str, *, of_own_will: bool = False) -> None:
         self._until = _LONG_AGO
         if self.led.is_set():
             self.led.clear()
-            _log.warning("deposed", identity=self.identity, reason=why)
+            tell = _log.info if of_own_will else _log.warning
+            tell("deposed", identity=self.identity, reason=why)
             self.on_depose()
 
     def _failed(self, error: KubeError) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,19 @@ from citadel_k8s.clients.kube import KubeClient
 from citadel_k8s.config import Election
 from citadel_k8s.domain.election import NOTHING, RELEASED, released_spec
 from citadel_k8s.errors import KubeError
+from citadel_k8s.local.binaries import Binaries
 from citadel_k8s.local.charge import Charge, spawn
 from citadel_k8s.local.stack import Stack
 from citadel_k8s.operator.leader import Leadership, fenced
-from tests.integration.operator.rig import CLOCK, until
+from tests.integration.operator.rig import (
+    CLOCK,
+    Operator,
+    account,
+    install,
+    recording,
+    speaking,
+    until,
+)
 
 NAME = "candidates"
 STOPPED = 22.0
@@ -213,3 +222,84 @@ async def writers_in_order(kube: KubeClient, namespace: str) -> list[str]:
     made = (await kube.request("GET", path))["items"]
     made.sort(key=lambda item: int(item["metadata"]["resourceVersion"]))
     return [item["metadata"]["labels"]["writer"] for item in made]
+
+
+# --- two whole operators
+
+
+class Pair:
+    """Two operators, one of which leads."""
+
+    def __init__(self, leader: Operator, standby: Operator) -> None:
+        self.leader, self.standby = leader, standby
+
+    @property
+    def told(self) -> list[tuple[str, str, str]]:
+        """Give what the one who stood by has told as a leader."""
+        lines = self.standby.lines("transition")
+        return [(line["node"], line["before"], line["state"]) for line in lines]
+
+
+async def does_lead(operator: Operator) -> bool:
+    return await operator.metric("citadel_operator_leader") == 1
+
+
+@asynccontextmanager
+async def pair(stack: Stack, folder: Path) -> AsyncIterator[Pair]:
+    await install(stack, "crds", "namespace.yaml", "rbac.yaml")
+    kubeconfig = await account(stack)
+    settings = folder / "operator.yaml"
+    settings.write_text("election: {enabled: true}\n")
+    words = ["--config", str(settings)]
+    leader, standby = (
+        Operator(folder / f"{name}.log", kubeconfig, stack.redis_url, *words)
+        for name in ("first", "second")
+    )
+    try:
+        await leader.start()
+        await until("the first leads", lambda: does_lead(leader), 45)
+        await standby.start()
+        await standby.ready()
+        yield Pair(leader, standby)
+    finally:
+        for operator in (leader, standby):
+            await operator.kill()
+
+
+async def test_a_hand_over_loses_nothing_and_tells_nothing_twice(
+    binaries: Binaries, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as exits:
+        stack = await exits.enter_async_context(Stack(binaries=binaries))
+        both = await exits.enter_async_context(pair(stack, tmp_path))
+        recorder = await exits.enter_async_context(recording(stack))
+        nodes = await exits.enter_async_context(speaking(stack.redis_url))
+        dies, dead = nodes.add("dies"), nodes.add("dead")
+        nodes.add("lives")
+        for name in ("dies", "dead", "lives"):
+            await recorder.reached(name, "Online")
+        dead.fall_silent()
+        await recorder.reached("dead", "Offline")
+        await asyncio.sleep(1)
+
+        dies.fall_silent()
+        await both.leader.kill()
+        killed = CLOCK.monotonic()
+        await until("the second leads", lambda: does_lead(both.standby))
+        assert CLOCK.monotonic() - killed < 20
+        await recorder.reached("dies", "Offline")
+        assert both.told == [("dies", "Online", "Offline")]
+        assert "Offline" not in recorder.states("lives")
+
+        # The other way round, and in good order.
+        await both.leader.start()
+        await both.leader.ready()
+        assert not await does_lead(both.leader)
+        ended = CLOCK.monotonic()
+        assert await both.standby.charge.stop() == 0
+        await until("the first leads again", lambda: does_lead(both.leader))
+        assert CLOCK.monotonic() - ended < 8
+        await dies.come_back()
+        await recorder.reached("dies", "Online", ended)
+        lines = both.leader.lines("transition")
+        assert [(line["node"], line["state"]) for line in lines] == [("dies", "Online")]
