@@ -1,5 +1,7 @@
 """What is written, and when."""
 
+from dataclasses import replace
+
 import pytest
 
 from citadel_k8s.domain.reconcile import (
@@ -12,6 +14,7 @@ from citadel_k8s.domain.reconcile import (
     urgency,
 )
 from citadel_k8s.models.fabricnode import NodeState
+from tests.unit.domain.voices import online
 
 CONDITION = {"type": "Ready", "status": "True", "reason": "Heartbeat", "message": "on time"}
 OBSERVED = {
@@ -100,3 +103,19 @@ def test_the_worst_states_go_first():
     assert order[0] == urgency(WriteKind.STATE, NodeState.OFFLINE)
     assert order[1] == urgency(WriteKind.STATE, NodeState.DEGRADED)
     assert order[-1] == urgency(WriteKind.TEXT, NodeState.OFFLINE)
+
+
+@pytest.mark.parametrize("kind", list(WriteKind))
+def test_a_flapping_node_is_written_once_a_minute_at_the_most(kind):
+    written = Written(at=100, dirty_since=101)
+    assert due_at(kind, written, 10, now=105, restless=True) >= 160
+
+
+def test_that_a_flapping_node_is_down_is_written_in_time():
+    down = replace(online(), flapping=True, state=NodeState.OFFLINE)
+    assert (replace(online(), flapping=True).restless, down.restless) == (True, False)
+    assert due_at(WriteKind.STATE, Written(at=100), 10, now=105, restless=down.restless) == 102
+
+
+def test_a_flapping_node_never_written_is_due_at_once():
+    assert due_at(WriteKind.STATE, Written(), 10, now=7, restless=True) == 7
