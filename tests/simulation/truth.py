@@ -210,12 +210,17 @@ class Truth:
                 continue
             upto = changes[index + 1].at if index + 1 < len(changes) else self.weather.end
             begun, row = 0.0, 0
+            last: Happening | None = None
             first = bisect_right(self._moments, change.at)
             for number in range(first, bisect_left(self._moments, upto - self.clockwork)):
-                moment, before = self._moments[number], self._moments[number - 1]
-                on_time = self.policy.paced(self._landed[number].interval).stale_after
-                if not row or moment - before > on_time:
-                    begun, row = moment, 0
+                heard = self._landed[number]
+                if last is not None and _repeats(heard, last):
+                    continue
+                on_time = self.policy.paced(heard.interval).stale_after
+                if last is None or heard.boot != last.boot or heard.landed - last.landed > on_time:
+                    # A flapping node has to speak in a row without another restart.
+                    begun, row = heard.landed, 0
+                last, moment = heard, heard.landed
                 row += 1
                 if row > IN_A_ROW and self._clear(begun, moment + self.clockwork):
                     tally.stuck += 1
@@ -241,6 +246,10 @@ class Truth:
         if last.goodbye:
             return GOODBYE_SECONDS
         return self.policy.paced(last.interval).timeout
+
+
+def _repeats(heard: Happening, last: Happening) -> bool:
+    return heard.boot == last.boot and heard.seq is not None and heard.seq <= (last.seq or 0)
 
 
 def _landing(happening: Happening) -> float:
