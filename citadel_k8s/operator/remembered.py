@@ -73,8 +73,8 @@ def decoded(value: bytes) -> Line | None:
         return None
     if not isinstance(parts, list):
         return None
-    version, *items = cast("list[Any]", parts) or [None]
-    if version != VERSION or len(items) < len(Line._fields):
+    items: list[Any] = parts  # pyright: ignore[reportUnknownVariableType]
+    if len(items) <= len(Line._fields) or items.pop(0) != VERSION:
         return None
     ms, boot_id, seq, state, reason, interval, former, back, changes = items[: len(Line._fields)]
     sound = (
@@ -127,9 +127,12 @@ def decoded_spec(value: bytes) -> KeptSpec | None:
         parts: Any = pydantic_core.from_json(value)
     except ValueError:
         return None
-    if not isinstance(parts, list) or len(cast("list[Any]", parts)) != PAIR:
+    if not isinstance(parts, list):
         return None
-    at, spec = cast("list[Any]", parts)
+    items: list[Any] = parts  # pyright: ignore[reportUnknownVariableType]
+    if len(items) != PAIR:
+        return None
+    at, spec = items
     if not _number(at) or not isinstance(spec, dict):
         return None
     return KeptSpec(cast("dict[str, Any]", spec), float(at))
@@ -150,5 +153,5 @@ def _text(value: Any) -> bool:
 def _all(sound: Callable[[Any], bool], value: Any) -> tuple[Any, ...] | None:
     if not isinstance(value, list):
         return None
-    items = cast("list[Any]", value)
+    items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
     return tuple(items) if all(map(sound, items)) else None
