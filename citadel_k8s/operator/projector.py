@@ -345,8 +345,13 @@ def _taken(desired: Mapping[str, Any], observed: ObservedObject | None) -> bool:
 
 
 def _settlement(desired: Mapping[str, Any], observed: ObservedObject | None) -> int:
-    """Give one number for what is wanted and what is kept of it, but for the date."""
+    """Give one number for what is wanted and what is kept of it, but for the dates.
+
+    Where the server keeps no condition each one of them is new, and of now.
+    """
     wanted = {key: value for key, value in desired.items() if key != "confirmedTime"}
+    conditions: list[dict[str, Any]] = wanted.get("conditions") or []
+    wanted["conditions"] = [c | {"lastTransitionTime": None} for c in conditions]
     return hash((json.dumps(wanted), observed.status_json if observed else b""))
 
 

@@ -66,11 +66,18 @@ class ObservedObject:
         return _mapping(pydantic_core.from_json(self.status_json))
 
     def status(self) -> FabricNodeStatus:
-        """Give the status; an unreadable one is an empty one and will be written anew."""
+        """Give the status; a part that is unreadable counts as missing and will be written anew.
+
+        The rest stays: an older definition drops what is needed in one part, and without the
+        conditions every write would be a new transition.
+        """
+        document = self.status_document()
         try:
-            return FabricNodeStatus.model_validate(self.status_document())
-        except pydantic.ValidationError:
-            return FabricNodeStatus()
+            return FabricNodeStatus.model_validate(document)
+        except pydantic.ValidationError as error:
+            unreadable = {problem["loc"][0] for problem in error.errors(include_url=False)}
+            readable = {key: part for key, part in document.items() if key not in unreadable}
+            return FabricNodeStatus.model_validate(readable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,10 +125,17 @@ def older(properties: Schema) -> None:
     del properties["spec"]["properties"]["config"]
 
 
+def without_conditions(properties: Schema) -> None:
+    """Keep no condition, so that each of them would be a new one for ever."""
+    older(properties)
+    del properties["status"]["properties"]["conditions"]
+
+
+@pytest.mark.parametrize("change", [older, without_conditions])
 async def test_what_an_older_definition_drops_is_not_written_for_ever(
-    api: KubeClient, name: str
+    api: KubeClient, name: str, change: Callable[[Schema], None]
 ) -> None:
-    await define(api, older)
+    await define(api, change)
     desk = Desk(api)
     await desk.pass_time(60, name)
     found = await api.get_fabric_node(name)
