@@ -21,7 +21,7 @@ from citadel_k8s.errors import KubeError
 from citadel_k8s.local.binaries import Binaries
 from citadel_k8s.local.charge import Charge, spawn
 from citadel_k8s.local.stack import Stack
-from citadel_k8s.operator.leader import Leadership, fenced
+from citadel_k8s.operator.leader import CONFLICTS, Leadership, fenced
 from tests.integration.operator.rig import (
     CLOCK,
     Operator,
@@ -303,3 +303,17 @@ async def test_a_hand_over_loses_nothing_and_tells_nothing_twice(
         await recorder.reached("dies", "Online", ended)
         lines = both.leader.lines("transition")
         assert [(line["node"], line["state"]) for line in lines] == [("dies", "Online")]
+
+
+async def test_a_renewal_of_a_lease_that_was_deleted_makes_none(
+    kube: KubeClient, namespace: str
+) -> None:
+    """What makes whoever lost it prove itself anew; a server that made one would not be noticed."""
+    await given_back(kube, namespace)
+    lease = await kube.get_lease(namespace, NAME)
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{NAME}"
+    await kube.request("DELETE", path)
+    with pytest.raises(KubeError) as caught:
+        await kube.replace_lease(lease)
+    assert caught.value.status in CONFLICTS
+    assert await kube.get_lease(namespace, NAME) is None
