@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
@@ -21,11 +22,21 @@ OTHER: Final = "Other"
 """What the reasons beyond that are counted as."""
 
 
+_NODE_STATE: Final = """\
+# HELP citadel_node_state The state that a node is in.
+# TYPE citadel_node_state gauge
+"""
+
+_END: Final = b"# EOF\n"
+"""Last line of OpenMetrics, and of it alone."""
+
+
 class OperatorMetrics:
     """All counters and gauges, on a registry of their own."""
 
     def __init__(self) -> None:
         self._reasons: set[str] = set()
+        self._nodes: Mapping[str, NodeRecord] = {}
         registry = CollectorRegistry()
         self.registry = registry
         self.entries = Counter(
@@ -189,8 +200,25 @@ class OperatorMetrics:
         self.transitions.labels(state=state, reason=known).inc()
 
     def watch(self, nodes: Mapping[str, NodeRecord]) -> None:
-        """Count the nodes by state at each scrape."""
+        """Tell the nodes and count them by state at each scrape."""
+        self._nodes = nodes
         self.registry.register(_States(nodes))
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Give all figures as text, and its content type, in the format that a scraper accepts."""
+        encode, content_type = choose_encoder(accept)
+        text: bytes = encode(self.registry)
+        end = _END if text.endswith(_END) else b""
+        return text.removesuffix(end) + self._node_states() + end, content_type
+
+    def _node_states(self) -> bytes:
+        # By hand: the library takes 8 µs for a series, and holds up everything for 80 ms with
+        # 10,000 nodes. Neither an id nor a state has anything that needs a backslash.
+        lines = [
+            f'citadel_node_state{{node="{record.node_id}",state="{record.live.state}"}} 1.0\n'
+            for record in self._nodes.values()
+        ]
+        return (_NODE_STATE + "".join(lines)).encode()
 
 
 class _States(Collector):
@@ -199,14 +227,7 @@ class _States(Collector):
 
     @override
     def collect(self) -> Iterator[Metric]:
-        each = GaugeMetricFamily(
-            "citadel_node_state", "The state that a node is in.", labels=["node", "state"]
-        )
-        tally: Tally[NodeState] = Tally()
-        for record in self._nodes.values():
-            each.add_metric([record.node_id, record.live.state], 1)
-            tally[record.live.state] += 1
-        yield each
+        tally = Tally(record.live.state for record in self._nodes.values())
         family = GaugeMetricFamily("citadel_nodes", "Nodes by state.", labels=["state"])
         for state in NodeState:
             family.add_metric([state], tally[state])

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
-from prometheus_client.exposition import choose_encoder
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.operator.leader import Leadership
@@ -76,9 +75,8 @@ def application(probes: Probes, metrics: OperatorMetrics) -> web.Application:
         return _verdict(probes.ready())
 
     async def exposition(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        headers = {"Content-Type": content_type}
-        return web.Response(body=encode(metrics.registry), headers=headers)
+        body, content_type = metrics.render(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)
