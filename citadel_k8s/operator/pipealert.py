@@ -1,15 +1,11 @@
-"""The alert about the way from the nodes: one, instead of one for each node that is silent."""
+"""When people are woken over the way from the nodes: one alert, not one for each silent node."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.domain.alerts import Alert
 from citadel_k8s.domain.pipe import PipeCondition
-
-NAME: Final = "HeartbeatPipelineDown"
-"""Name of the alert."""
 
 HOLDS: Final = 30.0
 """Seconds for which it has to be down: a failover of Redis takes less."""
@@ -17,20 +13,18 @@ HOLDS: Final = 30.0
 
 @dataclass(slots=True)
 class PipeAlert:
-    """Fires while heartbeats cannot arrive."""
+    """Asked now and then, says whether it is time."""
 
     condition: Callable[[], PipeCondition]
     clock: Clock
     _since: float | None = None
-    _started: float = 0.0
 
-    def alerts(self) -> Iterator[Alert]:
-        """Give the alert if it fires now."""
+    def __call__(self) -> tuple[str, str] | None:
+        """Give reason and message while heartbeats cannot arrive, once that has lasted."""
         condition, now = self.condition(), self.clock.monotonic()
         if condition.status == "True":
             self._since = None
-            return
-        if self._since is None:
-            self._since, self._started = now, self.clock.now()
-        if now - self._since >= HOLDS:
-            yield Alert(NAME, condition.reason, "critical", condition.message, self._started)
+            return None
+        self._since = now if self._since is None else self._since
+        lasted = now - self._since >= HOLDS
+        return (condition.reason, condition.message) if lasted else None

@@ -7,7 +7,6 @@ from citadel_k8s.config import OperatorSettings
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.operator.canary import CANARY_LENGTH, CANARY_STREAM
 from citadel_k8s.stores.configsender import ConfigSender
-from citadel_k8s.stores.deadletters import RedisDeadLetters
 from citadel_k8s.stores.housekeeping import RedisConfigGroups
 from citadel_k8s.stores.streams import RedisStatusStream
 
@@ -24,7 +23,6 @@ class Stores:
     memory: RedisStatusStream
     configs: ConfigSender
     groups: RedisConfigGroups
-    letters: RedisDeadLetters
 
     @classmethod
     def open(cls, settings: OperatorSettings) -> Self:
@@ -55,12 +53,9 @@ class Stores:
             memory=RedisStatusStream(url, **user),
             configs=ConfigSender(url, **user),
             groups=RedisConfigGroups(url, **user),
-            letters=RedisDeadLetters(url, **user),
         )
 
     async def close(self) -> None:
         """Let go of all connections."""
-        for store in (
-            self.stream, self.canary, self.memory, self.configs, self.groups, self.letters,
-        ):  # fmt: skip
+        for store in (self.stream, self.canary, self.memory, self.configs, self.groups):
             await store.close()

@@ -1,22 +1,18 @@
 """Makes the operator's parts and introduces them to each other."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Final
 
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.clients.health import HealthClient
 from citadel_k8s.clients.kube import KubeClient
 from citadel_k8s.config import OperatorSettings
-from citadel_k8s.domain.alerts import Alert
 from citadel_k8s.domain.liveness import Liveness, Policy
 from citadel_k8s.errors import KubeError, StreamError
 from citadel_k8s.operator.broadcast import Broadcast
 from citadel_k8s.operator.canary import Canary
 from citadel_k8s.operator.configpush import ConfigPush
-from citadel_k8s.operator.cordon import Cordon
 from citadel_k8s.operator.edge import Watcher
-from citadel_k8s.operator.events import Recorder
 from citadel_k8s.operator.evidence import Evidence
 from citadel_k8s.operator.fabricstatus import FabricStatusWriter
 from citadel_k8s.operator.handover import Handover
@@ -25,8 +21,7 @@ from citadel_k8s.operator.housekeeping import Housekeeping
 from citadel_k8s.operator.leader import Leadership, fenced
 from citadel_k8s.operator.memory import Snapshot
 from citadel_k8s.operator.metrics import OperatorMetrics
-from citadel_k8s.operator.newsmetrics import NewsMetrics
-from citadel_k8s.operator.notifier import Notifier
+from citadel_k8s.operator.news import build as build_news
 from citadel_k8s.operator.pipe import Pipe
 from citadel_k8s.operator.pipealert import PipeAlert
 from citadel_k8s.operator.probing import AT_ONCE
@@ -69,7 +64,6 @@ class Operator:
     def __init__(self, settings: OperatorSettings, api: KubeClient, stores: Stores) -> None:
         clock, selector = SystemClock(), settings.node_label_selector
         self.metrics = metrics = OperatorMetrics()
-        news = NewsMetrics(metrics.registry)
         self._clock, self._stores = clock, stores
         self._broadcast = Broadcast(self._ready)
         self.registry = registry = Registry(
@@ -92,7 +86,7 @@ class Operator:
         )
         self.leadership.on_lead = self._handover.begin
         self._see(settings, api, stores)
-        self._write(settings, fenced(api, self.leadership), news)
+        self._write(settings, fenced(api, self.leadership))
         self._cannot_list: str | None = "not listed yet"
         self.probes = Probes(self.scheduler, self.reader, self.leadership, self._trouble, clock)
 
@@ -114,7 +108,7 @@ class Operator:
         )
         self.scheduler = Scheduler(registry, self._pipe, clock, metrics, self._pipe.judge)
 
-    def _write(self, settings: OperatorSettings, api: KubeClient, news: NewsMetrics) -> None:
+    def _write(self, settings: OperatorSettings, api: KubeClient) -> None:
         """Make what tells how nodes are, which the leader alone does."""
         clock, metrics, registry = self._clock, self.metrics, self.registry
         stores, leads = self._stores, self.leadership.leads
@@ -123,33 +117,26 @@ class Operator:
         self._watcher = Watcher(
             registry, clock, self._restore, settings.node_label_selector, self._sweep.soon
         )
-        self._recorder = Recorder(api, clock, news, leads)
+        self._news = news = build_news(
+            settings, api, registry, stores.memory, clock=clock, metrics=metrics.registry,
+            leads=self._ready, pipeline=PipeAlert(self._pipe.condition, clock),
+        )  # fmt: skip
         # How the pipe fares is to be told also by an operator that cannot read it yet.
         self._fabric_status = FabricStatusWriter(
             api, registry, self._pipe.condition, clock, leads, self.leadership.identity,
-            self._recorder.tell,
-        )  # fmt: skip
-        self._cordon = Cordon(
-            settings.cordon, api, registry, clock, news, self._recorder, self._ready
-        )
-        self._pipe_alert = PipeAlert(self._pipe.condition, clock)
-        self._notifier = Notifier(
-            settings.alerts, registry, clock, news, self._ready,
-            book=stores.memory, store=stores.letters, others=self._fleet_alerts,
+            news.recorder.tell,
         )  # fmt: skip
         self._config_push = ConfigPush(stores.configs, registry, clock, metrics, leads=self._ready)
         self._housekeeping = Housekeeping(
             stores.memory, stores.groups, api, registry, clock, metrics, self._ready,
             lambda: self._pipe.proved_until, settings.decommission_hours, self._removed,
         )  # fmt: skip
-        self._broadcast.listeners = (
-            self._log, self._recorder.told, self._notifier.told, self._memory.note,
-        )  # fmt: skip
+        self._broadcast.listeners = (self._log, *news.listeners, self._memory.note)
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self.leadership, self.scheduler, self._fabric_status, self._recorder):
+            for part in (self.leadership, self.scheduler, self._fabric_status):
                 group.create_task(part.run(), name=type(part).__name__)
             group.create_task(self._work(), name="work")
 
@@ -171,8 +158,8 @@ class Operator:
             await self._memory.load()
             for part in (
                 self.reader, self._canary, self._evidence, self._handover, self._memory,
-                self._projector, self._sweep, self._cordon, self._notifier, self._config_push,
-                self._housekeeping, Heap(self.reader.first_proof),
+                self._projector, self._sweep, self._news, self._config_push, self._housekeeping,
+                Heap(self.reader.first_proof),
             ):  # fmt: skip
                 group.create_task(part.run(), name=type(part).__name__)
 
@@ -204,12 +191,8 @@ class Operator:
             "lease": self.leadership.trouble,
         }
 
-    def _fleet_alerts(self) -> Iterable[Alert]:
-        yield from self._pipe_alert.alerts()
-        yield from self._cordon.alerts()
-
     def _removed(self, record: NodeRecord, reason: str) -> None:
-        self._recorder.tell("Removed", f"{record.name}: {reason}", record=record)
+        self._news.recorder.tell("Removed", f"{record.name}: {reason}", record=record)
 
     def _log(self, record: NodeRecord, before: Liveness) -> None:
         live = record.live
