@@ -358,9 +358,10 @@ def _settlement(desired: Mapping[str, Any], observed: ObservedObject | None) -> 
 def _worth_writing(record: NodeRecord) -> bool:
     """Say whether there is anything to write that an operator before this one did not know.
 
-    A node restored from its object, not heard since and not yet expired, stays as it stands.
+    A node that spoke to that one and not to this one yet stays as it stands: what it is made of
+    and how that fares would be written as unknown, and as known again at its next word.
     """
-    if record.live.last_beat is not None or record.observed is None:
+    if record.facts is not None or record.observed is None or not record.live.fresh:
         return True
     return record.observed.state != record.live.state
 
