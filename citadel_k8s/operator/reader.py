@@ -74,6 +74,7 @@ class Reader:
     _counted: int | None = None
     _newest_ms: int = 0
     _resumed_ms: int = 0
+    _from_zero: bool = False
     _head: StreamHead | None = None
     _head_at: float = 0.0
     _told: dict[tuple[str, str], Suppressor] = field(
@@ -141,7 +142,7 @@ class Reader:
             # Flushed, or failed over to a server that knows less: begin a new epoch.
             _log.warning("stream_went_back", last_id=str(head.last_id), cursor=str(self.cursor))
             self.metrics.stream_resets.inc()
-            self.cursor, self._counted = EntryId.ZERO, None
+            self.cursor, self._counted, self._from_zero = EntryId.ZERO, None, True
             # Every sender lost its connection with it, and some lose a message over that.
             self.registry.defer(self.clock.monotonic())
         elif head.last_id == (read[-1].id if read else self.cursor):
@@ -162,6 +163,10 @@ class Reader:
 
     def _take(self, entries: list[Entry], head: StreamHead) -> None:
         accepted, age = 0, 0.0
+        # What was not there at the last proof is younger than that, whatever its id says: the
+        # server's clock may have jumped ahead since it came.
+        proof_age = None if self._from_zero else self.proof_age()
+        oldest = float("inf") if proof_age is None else proof_age
         if not self.caught_up:
             self._look_for_hole(entries)
         for entry in entries:
@@ -171,7 +176,7 @@ class Reader:
                 # A server whose clock was ahead gives ids from the future until time catches up.
                 heard = replace(entry, id=EntryId(head.now_ms, 0))
             try:
-                self.registry.hear(heard, (head.now_ms - heard.id.ms) / 1000)
+                self.registry.hear(heard, min(oldest, (head.now_ms - heard.id.ms) / 1000))
             except WireError as error:
                 self._reject(entry, error)
             except Exception as error:  # noqa: BLE001 - told and counted below
@@ -211,7 +216,7 @@ class Reader:
     def _prove(self, moment: float) -> None:
         first = self.proved_until is None
         gap = 0.0 if self.proved_until is None else self.clock.monotonic() - self.proved_until
-        self.proved_until = moment
+        self.proved_until, self._from_zero = moment, False
         if first:
             self._begin()
         elif gap > PIPE_GAP:
