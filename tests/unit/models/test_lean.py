@@ -18,7 +18,7 @@ from tests.unit.domain.samples import gpu, message
 from tests.unit.models.strategies import JSON, MESSAGES
 from tests.unit.models.test_wire import MINIMAL
 
-FEW = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 TEXT = encode(MINIMAL)
 
 
