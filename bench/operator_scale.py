@@ -191,6 +191,8 @@ async def _lose(bench: Bench, size: Size, scale: Scale, watch: Watch, share: flo
 
 def _record(bench: Bench, share: float, size: Size, found: Loss) -> None:
     word = f"{share:.0%} of {size.fleet} lost"
+    middle = found.late[len(found.late) // 2]
+    bench.inform(f"{word}: judged, median", middle, "s after T_failure")
     bench.at_most(f"{word}: judged, latest", found.late[-1], "s after T_failure", target=10)
     bench.at_most(f"{word}: false Offline", found.living, "nodes", target=0)
     bench.at_most(f"{word}: writes", found.writes, "per second", target=50 + MEASURING)

@@ -35,10 +35,10 @@ class Door:
         self.asked = 0
 
     async def open(self) -> None:
-        """Listen, on the same port as before if there was one."""
+        """Listen on a free port; the one of before may be another's by now."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Answer(self._answer), LOOPBACK, self.port, backlog=BACKLOG
+            lambda: _Answer(self._answer), LOOPBACK, 0, backlog=BACKLOG
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
