@@ -165,10 +165,12 @@ class Registry(Roster):
         moment = min(now, proved_until)
         self.vigil.note_late(moment)
         for node_id in list(self.vigil.calms.pop_due(now)):
-            record = self.nodes[node_id]
-            self._update(record, calmed(record.live, now), record.facts)
+            if record := self.nodes.get(node_id):
+                self._update(record, calmed(record.live, now), record.facts)
         for node_id in list(self.vigil.silences.pop_due(moment)):
-            record = self.nodes[node_id]
+            record = self.nodes.get(node_id)
+            if record is None:
+                continue  # whoever was told of another one dropped it
             try:
                 self._update(record, ruled(record, judge(record, now), now), record.facts)
             except Exception as error:  # noqa: BLE001 - told; one node must not keep all others waiting
