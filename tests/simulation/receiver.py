@@ -7,6 +7,7 @@ simulation (`whole`) runs the real ones.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Final
 
 from citadel_k8s.domain import liveness
@@ -40,6 +41,9 @@ PROOF_LEAST: Final = 0.16
 
 PROOF_SPREAD: Final = 2.2
 """Seconds by which that varies: two reads' waits, the pause after each and a tick."""
+
+JUST_PROVED: Final = 2.5
+"""Seconds since the last proof at most, while the operator hears."""
 
 SAVED_EVERY: Final = 5.0
 """Seconds between two snapshots: what was heard within the last ones is not known any more."""
@@ -122,6 +126,7 @@ class Receiver:
     _before: tuple[Liveness | None, float] = (None, 0.0)
     _stamp: float = 0.0
     _heard_at: float = 0.0
+    _oldest: float = JUST_PROVED
 
     def follow(self, happenings: Sequence[Happening]) -> list[Change]:
         """Take everything into account; give the changes of state."""
@@ -141,20 +146,22 @@ class Receiver:
                 hear(happening, moment)
             elif code == CLOSES:
                 closed = self.weather.closures[happening.seq or 0]
+                # Whoever reads on knows what was not there before; a new reader does not.
+                known = closed.trouble != "restarted" and not closed.reset
+                self._oldest = closed.end - closed.start + JUST_PROVED if known else inf
             elif code == WAKES and closed is not None:
                 self._wake(closed, happenings[:index])
             elif code == OPENS and closed is not None:
                 opened = moment + 0.01
                 self._open(self.time_from[happening.seq or 0])
-                closed = None
+                closed, self._oldest = None, JUST_PROVED
             elif code == JUMPS:
                 self._offset = happening.landed
         return self.changes
 
     def _hear(self, happening: Happening, now: float) -> None:
         stamped = happening.stamped
-        age = now + self._offset - stamped
-        age = max(age, 0.0)
+        age = min(max(0.0, now + self._offset - stamped), self._oldest)
         live, seq = self.live, happening.seq
         if live is None:
             policy = self.machine.policy(self.policy)
