@@ -192,9 +192,8 @@ def _clock(facts: NodeFacts) -> Claim:
 
 def _config_applied(facts: NodeFacts, wanted: Wanted) -> Claim:
     kind, reported = "ConfigApplied", facts.config_revision
-    error = wanted.error or facts.config_error
-    if error is not None:
-        return Claim(kind, "False", "Refused", clip(error, MESSAGE_MAX))
+    if wanted.error is not None:
+        return Claim(kind, "False", "Refused", clip(wanted.error, MESSAGE_MAX))
     if wanted.revision is None:
         # Whatever the node has, nobody asked for it here.
         message = "no configuration is asked for"
@@ -203,6 +202,8 @@ def _config_applied(facts: NodeFacts, wanted: Wanted) -> Claim:
         without = f"; without {', '.join(wanted.unsupported)}" if wanted.unsupported else ""
         message = clip(f"revision {reported}{without}", MESSAGE_MAX)
         return Claim(kind, "True", "Applied", message)
+    if facts.config_error is not None:
+        return Claim(kind, "False", "Refused", clip(facts.config_error, MESSAGE_MAX))
     has = "none" if reported is None else reported
     return Claim(kind, "False", "Pending", f"wanted {wanted.revision}, the node has {has}")
 

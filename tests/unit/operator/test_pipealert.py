@@ -40,3 +40,19 @@ def test_a_way_that_opens_in_between_begins_anew():
     way.condition = DOWN
     way.clock.advance(1)
     assert way.fires() is None
+
+
+def test_a_way_of_which_nothing_is_known_yet_wakes_nobody():
+    way = Way()
+    way.condition = PipeCondition("Unknown", "CanaryLost", "may not be sent")
+    way.fires()
+    way.clock.advance(HOLDS)
+    assert way.fires() is None
+
+
+def test_most_nodes_silent_for_no_known_reason_wakes_people():
+    way = Way()
+    way.condition = PipeCondition("Unknown", "ArrivalCollapse", "3 of 4 nodes")
+    way.fires()
+    way.clock.advance(HOLDS)
+    assert way.fires() == ("ArrivalCollapse", "3 of 4 nodes")
