@@ -128,9 +128,9 @@ class Watcher:
     async def _once(self) -> str | None:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[str | None] = loop.create_future()
-        # Flags of its own for each: one that was left behind must not hear of the next one's.
+        # Flags and figures for each: one that was left behind must not touch those of the next.
         self.ready, stop = threading.Event(), threading.Event()
-        self._requests.reset()
+        self._requests = Requests(self.clock)
         self._closed_since = self.clock.monotonic()
         words = (loop, ended, stop, self.ready)
         threading.Thread(target=self._watch, args=words, name="kopf", daemon=True).start()
@@ -142,7 +142,7 @@ class Watcher:
                     self._cancel()
                     await asyncio.wait([ended], timeout=STOP_TIMEOUT)
                     break  # the thread is a daemon: one that cannot be ended is left behind
-            return ended.result() if ended.done() else "it hung"
+            return ended.result() if ended.done() else self._lines.ended_by or "it hung"
         finally:
             self.ready.clear()
             stop.set()

@@ -67,11 +67,6 @@ class Requests:
         self._courses: dict[str, _Course] = {}
         self._listed: set[str] = set()
 
-    def reset(self) -> None:
-        """Forget all: kopf starts anew."""
-        self._courses = {}
-        self._listed = set()
-
     @property
     def well(self) -> bool:
         """Whether the watches have been open for a while."""

@@ -114,8 +114,6 @@ async def test_watches_are_open_when_both_were_answered(setting):
     assert setting.requests.open
     await setting.watch(status=500)
     assert not setting.requests.open
-    setting.requests.reset()
-    assert not setting.requests.open
 
 
 async def test_a_watch_that_began_with_a_list_is_told_and_no_other(setting):
