@@ -15,6 +15,7 @@ from bench._rig import CLOCK, cpu_seconds, resident_mib
 from bench._scale import Scale, list_seconds, load_over, naive_operator, speaking, until
 from bench.figures import Bench, Curve
 from citadel_k8s.domain.liveness import Policy
+from citadel_k8s.operator.projector import FAST_RATE, SLOW_RATE
 
 MB_PER_MIB = 1.048576
 
@@ -87,7 +88,7 @@ async def load(bench: Bench, size: Size) -> None:
     bench.at_most(f"operator, {nodes}", used.share, "% of a core", target=15, naive=naive[0])
     resident = used.resident * MB_PER_MIB
     bench.at_most(f"memory, {nodes}", resident, "MB", target=250, naive=naive[1])
-    limit = 10 + MEASURING
+    limit = SLOW_RATE + MEASURING
     bench.at_most(f"writes, {nodes}", used.writes, "per second", target=limit, naive=beats)
     bench.at_most(f"restart until ready, {nodes}", restart, "s", target=15)
     bench.inform(f"scrape, {nodes}", scrape, "s")
@@ -125,7 +126,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Loss:
-    """What became of a loss: seconds after the timeout, sorted; urgent writes per second; others."""
+    """What became of a loss: seconds after the timeout, sorted; urgent writes a second; others."""
 
     late: list[float]
     living: int
@@ -192,12 +193,13 @@ async def _lose(bench: Bench, size: Size, scale: Scale, watch: Watch, share: flo
 
 def _record(bench: Bench, share: float, size: Size, found: Loss) -> None:
     word = f"{share:.0%} of {size.fleet} lost"
+    limit = FAST_RATE + FAST_RATE / size.storm  # a full bucket, where the server was slow before
     middle = found.late[len(found.late) // 2]
     bench.inform(f"{word}: judged, median", middle, "s after T_failure")
     bench.at_most(f"{word}: judged, latest", found.late[-1], "s after T_failure", target=10)
     bench.at_most(f"{word}: false Offline", found.living, "nodes", target=0)
-    bench.at_most(f"{word}: urgent writes", found.writes, "per second", target=50 + MEASURING)
-    if 50 * size.storm < share * size.fleet:  # else nobody worse waits all the while
+    bench.at_most(f"{word}: urgent writes", found.writes, "per second", target=limit)
+    if FAST_RATE * size.storm < share * size.fleet:  # else nobody worse waits all the while
         bench.at_most(f"{word}: lesser writes", found.lesser, "meanwhile", target=UNDER_WAY)
     ranks = [100 * (index + 1) / len(found.late) for index in range(len(found.late))]
     bench.curve(
