@@ -44,8 +44,9 @@ async def in_trouble(scene: Scene, victim: str, *faults: Fault, also: Any = None
     node, lines = scene.mortals[victim], len(operator.lines())
     died = scene.died or node.fall_silent()
     if await operator.verdict(victim) == "Offline":  # the act before took long to recover
-        victim = f"{victim}-too"  # another one: this would change too often, and be written late
-        node = scene.nodes.add(victim)
+        # Another one: this would change too often, and be written late.
+        node = scene.mortals[victim] = scene.nodes.add(f"{victim}-too")
+        victim = node.node.node_id
         await recorder.reached(victim, "Online")
         died = node.fall_silent()
     began, told_at = proxy.tell(*faults), CLOCK.monotonic()
@@ -92,10 +93,8 @@ async def is_unready(scene: Scene) -> bool:
 
 def offline_since(scene: Scene, moment: float) -> list[str]:
     events = scene.recorder.events
-    mortal = {*MORTALS, "odd-orphan"}
-    return [
-        e.name for e in events if e.at > moment and e.state == "Offline" and e.name not in mortal
-    ]
+    found = {e.name for e in events if e.at > moment and e.state == "Offline"}
+    return sorted(n for n in found if n.removesuffix("-too") not in {*MORTALS, "odd-orphan"})
 
 
 async def is_refused_reading(scene: Scene) -> Saw:

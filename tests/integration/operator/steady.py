@@ -102,7 +102,7 @@ async def edited(scene: Scene) -> Saw:
         return bool(
             first and second and first["status"]["state"] == "Online"
             and first["status"].get("gpus") and first["status"]["summary"]["gpus"] == "8/8"
-            and len(second["status"].get("conditions") or []) == 5
+            and len(second["status"].get("conditions") or []) == 6
         )  # fmt: skip
 
     await until("both are put right", restored)

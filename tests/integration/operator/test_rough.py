@@ -19,7 +19,7 @@ clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
 users: [{name: u, user: {}}]
 contexts: [{name: c, context: {cluster: c, user: u}}]
 """
-WAITING = {"serving", "restored"}
+WAITING = {"serving", "leading", "restored"}
 
 
 def told(seen) -> list[str]:

@@ -9,7 +9,9 @@ from tests.integration.operator import steady as acts
 from tests.integration.operator.lives import Life
 from tests.integration.operator.rig import INTERVAL, T_FAILURE
 
-CONDITIONS = ["Ready", "HeartbeatFresh", "GPUHealthy", "ServicesHealthy", "ClockSynced"]
+CONDITIONS = [
+    "Ready", "HeartbeatFresh", "GPUHealthy", "ServicesHealthy", "ClockSynced", "ConfigApplied",
+]  # fmt: skip
 TABLE = r"""NAME +STATE +READY +GPUS +UTIL +VRAM +MODELS +RUN/WAIT +CONFIRMED +AGE
 owned +Online +True +8/8 +50% +350/637Gi +\S+ +10/0 +\d+s +\d+s
 adopted +Online +True +8/8 +50% +350/637Gi +\S+ +10/0 +\d+s +\d+s
@@ -27,7 +29,10 @@ def test_a_node_that_speaks_has_an_object_with_spec_status_and_conditions(steady
     assert (status["state"], len(status["gpus"])) == ("Online", 8)
     assert status["hardware"]["driver"] == "570.86.15"
     assert list(conditions(raw)) == CONDITIONS
-    assert {truth for truth, _ in conditions(raw).values()} == {"True"}
+    assert conditions(raw).pop("ConfigApplied") == ("Unknown", "NoConfig")
+    assert {truth for kind, (truth, _) in conditions(raw).items() if kind != "ConfigApplied"} == {
+        "True"
+    }
     assert all(reason for _, reason in conditions(raw).values())
     assert "lastHeartbeatTime" not in status
 
@@ -151,5 +156,5 @@ def test_the_log_has_no_traceback_and_nothing_but_what_happened(steady: Life, ac
     assert [line for line in lines if "exception" in line] == []
     assert {line["event"] for line in lines} <= {
         "serving", "restored", "caught_up", "transition", "entry_rejected", "object_gone_unseen",
-        "orphan_deleted", "stopping",
+        "orphan_deleted", "stopping", "leading", "recalled", "took_over",
     }  # fmt: skip
