@@ -4,6 +4,7 @@ import pytest
 import structlog
 
 from citadel_k8s.errors import KubeError
+from citadel_k8s.operator import projector
 from citadel_k8s.operator.metrics import OperatorMetrics
 from citadel_k8s.operator.projector import Projector
 from tests.unit.domain.samples import gpu
@@ -365,3 +366,29 @@ async def test_an_object_refused_for_good_is_one_line_however_well_the_others_fa
         await setting.write()
         await setting.pass_time(700, node_id="gpu-2")
     assert [(line["event"], line["node"]) for line in lines] == [("write_refused", "gpu-1")]
+
+
+async def test_a_state_is_told_however_many_others_are_to_be_looked_at(setting, monkeypatch):
+    for number in range(30):
+        setting.world.restore(f"gpu-{number}")
+        setting.world.beat(f"gpu-{number}")
+    monkeypatch.setattr(projector, "LOOK_SECONDS", 0.0)
+    setting.world.restore("down", state="Offline")
+    setting.world.beat("down", boot_id="anew")
+    assert setting.world.state("down") == "Online"
+    setting.world.clock.advance(3)
+    assert set(await setting.write()) == {"down"}
+    monkeypatch.setattr(projector, "LOOK_SECONDS", 1.0)
+    setting.world.clock.advance(15)
+    assert set(await setting.write()) <= {f"gpu-{number}" for number in range(30)}
+    assert not setting.projector._unlooked
+
+
+async def test_an_echo_of_a_write_makes_nobody_look(setting):
+    setting.world.beat()
+    await setting.write()
+    registry = setting.world.registry
+    due, observed = registry.checks.get("gpu-1"), registry.nodes["gpu-1"].observed
+    registry.observe(setting.kube.objects["gpu-1"])
+    assert registry.checks.get("gpu-1") == due > setting.world.clock.monotonic()
+    assert registry.nodes["gpu-1"].observed is observed
