@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import re
+import resource
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -106,8 +107,10 @@ class Scale:
         self.fleet = Fleet(
             self.stream, CLOCK, self.count, interval=self.policy.interval, changing=self.changing
         )
-        self._exit.callback(self.fleet.shut_doors)
+        self._exit.callback(self.fleet.remove_doors)
         if self.doors:
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard), hard))
             await self.fleet.open_doors()
 
     # --- what runs

@@ -7,7 +7,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from citadel_k8s.local.ports import LOOPBACK
+from citadel_k8s.local.ports import LOOPBACK, Port
 
 BACKLOG: Final = 4
 """Callers that may wait at one door: an operator asks each node once at a time."""
@@ -31,22 +31,33 @@ class Door:
         self._node_id = node_id
         self._boot_id = boot_id
         self._server: asyncio.Server | None = None
-        self.port = 0
+        # Held while the door is shut as well: a free port may become the near end of anybody's
+        # connection, the caller's own among them, and then the dead would answer.
+        self._port = Port()
         self.asked = 0
 
+    @property
+    def port(self) -> int:
+        """Its port, as long as there is a door."""
+        return self._port.number
+
     async def open(self) -> None:
-        """Listen on a free port; the one of before may be another's by now."""
+        """Listen."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Answer(self._answer), LOOPBACK, 0, backlog=BACKLOG
+            lambda: _Answer(self._answer), LOOPBACK, self.port, reuse_address=True, backlog=BACKLOG
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     def shut(self) -> None:
         """Refuse whoever comes."""
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    def remove(self) -> None:
+        """Give the port back as well."""
+        self.shut()
+        self._port.release()
 
     def _answer(self, request: bytes) -> bytes:
         self.asked += 1

@@ -187,7 +187,7 @@ class Fleet:
         self.heard: dict[str, float] = {}
 
     async def open_doors(self) -> None:
-        """Let every node answer for its health; a socket each.
+        """Let every node answer for its health; two sockets each.
 
         Raises
         ------
@@ -197,11 +197,12 @@ class Fleet:
         for node in self.nodes:
             await node.open_door()
 
-    def shut_doors(self) -> None:
-        """Let nobody answer any more."""
+    def remove_doors(self) -> None:
+        """Let nobody answer any more, and give the ports back."""
         for node in self.nodes:
             if node.door is not None:
-                node.door.shut()
+                node.door.remove()
+                node.door = None
 
     async def run(self) -> None:
         """Speak for ever; a message that cannot be sent is lost, as an agent's would be late."""

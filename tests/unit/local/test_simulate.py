@@ -42,6 +42,7 @@ async def test_a_living_node_answers_at_its_door_and_a_dead_one_refuses() -> Non
     await node.open_door()
     message = node.message(NOW)
     assert message.addresses is not None
+    assert node.door is not None
     url = f"http://{message.addresses[0]}:{message.status_port}"
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{url}/health") as answer:
@@ -51,6 +52,12 @@ async def test_a_living_node_answers_at_its_door_and_a_dead_one_refuses() -> Non
         node.die()
         with pytest.raises(aiohttp.ClientConnectorError):
             await http.get(f"{url}/health")
+        node.speaking = True
+        await node.door.open()
+        async with http.get(f"{url}/health") as again:
+            assert again.status == 200
+        node.die()
+    node.door.remove()
 
     assert (said["nodeId"], said["bootId"]) == ("sim-7", node.boot_id)
     assert missing == 404
