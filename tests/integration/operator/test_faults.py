@@ -54,7 +54,7 @@ def test_what_could_not_be_written_is_written_soon_after(faults: Life, act, seco
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (acts.is_refused_reading, "told to say 410"),
+        (acts.is_refused_reading, "told to say 410|not open"),
         (acts.is_throttled, "told to say 429"),
         (acts.is_failed, "502|no JSON"),
         (acts.is_stalled, "no answer|not open"),
