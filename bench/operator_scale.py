@@ -55,8 +55,8 @@ QUICK = Size(
     settle=4,
     measure=5,
     fleet=200,
-    policy=Policy(5, 2, 1),
-    stop=12,
+    policy=Policy(5, 2, 3),  # a question and the doubt about its answer take 4 s
+    stop=14,
     losses=(0.6,),
     storm=3,
 )
