@@ -34,6 +34,12 @@ RETRY_DELAY: Final = 5.0
 RETRY_AFTER_MAX: Final = 60.0
 """Longest wait that a server may ask for, in seconds; as for writes."""
 
+NOT_LEADING: Final = -2
+"""Status of a deletion that was not sent because this operator stopped leading."""
+
+REFUSED_MAX: Final = 16
+"""Deletions of one sweep that may be refused before the rest is left for the next: a webhook that
+guards a few objects must not keep the others, and nobody has to be told thousands of times."""
 
 _ORPHANS_KEYS: Final = ("name", "uid", "ownerReferences")
 """What is kept of the metadata of an object whose Node is gone."""
@@ -88,6 +94,12 @@ class Sweep:
     trouble: str | None = None
     leads: Callable[[], bool] = lambda: True
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _unreadable: RepeatLog = field(init=False)
+    _undeleted: RepeatLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._unreadable = RepeatLog(_log, "object_unreadable", clock=self.clock)
+        self._undeleted = RepeatLog(_log, "orphan_not_deleted", clock=self.clock)
 
     def soon(self) -> None:
         """Ask for a sweep now: a watch had to begin anew, and what it missed it does not tell."""
@@ -122,7 +134,7 @@ class Sweep:
         ------
         KubeError
             If the API server did not give both lists. What it gave is taken; who is missing in it
-            is not forgotten.
+            is not forgotten. An orphan that it does not delete is told, and left for the next time.
         """
         before = {
             record.name: record.observed.uid
@@ -143,7 +155,7 @@ class Sweep:
         uids: set[str] = set()
         async for chunk in self.api.node_chunks(label_selector=self.node_label_selector):
             for raw in chunk:
-                self.registry.observe_kube_node(raw)
+                self._take(self.registry.observe_kube_node, raw)
                 names.add(raw["metadata"]["name"])
                 uids.add(raw["metadata"]["uid"])
         for node in list(self.registry.kube_nodes.values()):
@@ -157,7 +169,7 @@ class Sweep:
         orphans: list[Raw] = []
         async for chunk in self.api.fabric_node_chunks():
             for raw in chunk:
-                self.registry.observe(raw)
+                self._take(self.registry.observe, raw)
                 metadata = raw["metadata"]
                 found[metadata["name"]] = metadata["uid"]
                 # One that is being deleted stays until somebody's finalizer is done, however often
@@ -168,21 +180,42 @@ class Sweep:
 
     async def _delete_orphans(self, orphans: list[Raw], uids: set[str]) -> None:
         """Delete the objects of Nodes that are gone; a cluster's garbage collector is quicker."""
-        if not orphans:
-            return
-        if self.node_label_selector is not None:
+        if orphans and self.node_label_selector is not None:
             # A Node that merely lost its label still is.
             uids = {raw["metadata"]["uid"] async for c in self.api.node_chunks() for raw in c}
+        # A Node that came while the objects were listed is in no list, but the watch told it.
+        uids = uids | {node.uid for node in self.registry.kube_nodes.values()}
+        refused = 0
         for raw in orphans:
-            if not self.leads():
-                return  # another operator does it
             record = self.registry.by_name(raw["metadata"]["name"])
             if owner_uid(raw) in uids or (record and record.live.state in ALIVE):
                 continue
-            metadata = raw["metadata"]
-            _log.info("orphan_deleted", object=metadata["name"])
-            await self.api.delete_fabric_node(metadata["name"], uid=metadata["uid"])
-            self.registry.forget_object(metadata["name"], metadata["uid"])
+            if refused >= REFUSED_MAX or not self.leads():
+                return  # another sweep does it, or another operator
+            try:
+                await self._delete(raw["metadata"])
+            except KubeError as error:
+                if error.status == NOT_LEADING:
+                    return
+                # Both lists are there: a deletion that is refused is no reason to ask for them
+                # again and again, nor to keep a watch from beginning.
+                self._undeleted.failed(object=raw["metadata"]["name"], error=str(error))
+                refused += 1 if error.status else REFUSED_MAX  # no answer takes half a minute
+        if not refused:
+            self._undeleted.recovered()
+
+    async def _delete(self, metadata: Raw) -> None:
+        await self.api.delete_fabric_node(metadata["name"], uid=metadata["uid"])
+        _log.info("orphan_deleted", object=metadata["name"])
+        self.registry.forget_object(metadata["name"], metadata["uid"])
+
+    def _take(self, news: Callable[[Raw], None], raw: Raw) -> None:
+        try:
+            news(raw)
+        except Exception as error:  # noqa: BLE001 - told here
+            # One of which nothing can be made must not end the watch over all others.
+            name = raw["metadata"]["name"]
+            self._unreadable.failed(object=name, error=repr(error), exc_info=error)
 
 
 def retry_delay(error: KubeError) -> float:

@@ -3,7 +3,7 @@
 import pytest
 
 from citadel_k8s.errors import KubeError
-from citadel_k8s.operator.sweep import RETRY_DELAY, Sweep, retry_delay
+from citadel_k8s.operator.sweep import REFUSED_MAX, RETRY_DELAY, Sweep, retry_delay
 from tests.unit.operator.fakes import FakeKube, World
 
 
@@ -132,3 +132,67 @@ async def test_a_sweep_that_breaks_off_forgets_nobody():
     with pytest.raises(KubeError):
         await setting.sweep.once()
     assert len(setting.world.registry.nodes) == 5
+
+
+@pytest.mark.parametrize("status", [403, 422, 500])
+async def test_a_deletion_that_is_refused_is_no_failed_sweep_and_keeps_no_other_orphan(status):
+    setting = Setting()
+    for name in ("gpu-1", "gpu-2", "gpu-3"):
+        await setting.add(name, owner="gone")
+    delete = setting.kube.delete_fabric_node
+
+    async def guarded(name, *, uid=None):
+        if name == "gpu-1":
+            raise KubeError(status, "a webhook guards it")
+        return await delete(name, uid=uid)
+
+    setting.kube.delete_fabric_node = guarded
+    await setting.sweep.once()
+    assert set(setting.kube.objects) == {"gpu-1"}
+
+
+@pytest.mark.parametrize(("status", "times"), [(403, REFUSED_MAX), (0, 1)])
+async def test_a_server_that_takes_no_deletion_is_not_asked_for_all_of_them(status, times):
+    setting = Setting()
+    for number in range(REFUSED_MAX + 5):
+        await setting.add(f"gpu-{number}", owner="gone")
+    asked = []
+
+    async def refuse(name, *, uid=None):
+        asked.append((name, uid))
+        raise KubeError(status, "no rights")
+
+    setting.kube.delete_fabric_node = refuse
+    await setting.sweep.once()
+    assert len(asked) == times
+
+
+async def test_the_object_of_a_node_that_came_during_the_sweep_is_no_orphan():
+    setting = Setting()
+    whole = setting.kube.fabric_node_chunks
+
+    async def later():
+        setting.world.kube_node("gpu-1")
+        await setting.add("gpu-1", owner="node-gpu-1")
+        async for chunk in whole():
+            yield chunk
+
+    setting.kube.fabric_node_chunks = later
+    await setting.sweep.once()
+    assert set(setting.kube.objects) == {"gpu-1"}
+
+
+async def test_an_object_of_which_nothing_can_be_made_keeps_no_other_from_being_seen():
+    setting = Setting()
+    for name in ("gpu-1", "gpu-2"):
+        await setting.add(name)
+    observe = setting.world.registry.observe
+
+    def picky(raw):
+        if raw["metadata"]["name"] == "gpu-1":
+            raise TypeError("unforeseen")
+        observe(raw)
+
+    setting.world.registry.observe = picky
+    await setting.sweep.once()
+    assert set(setting.world.registry.nodes) == {"gpu-2"}
