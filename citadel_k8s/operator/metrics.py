@@ -55,6 +55,12 @@ class OperatorMetrics:
             "Age of the newest entry when it was read.",
             registry=registry,
         )
+        self.part_failures = Counter(
+            "citadel_operator_part_failures",
+            "Times that a part of the operator failed unforeseen and was begun anew.",
+            ["part"],
+            registry=registry,
+        )
         self.reader_up = Gauge(
             "citadel_operator_stream_up", "Whether the stream can be read.", registry=registry
         )

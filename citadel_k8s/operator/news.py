@@ -58,6 +58,7 @@ def build(
     clock: Clock,
     metrics: CollectorRegistry,
     leads: Callable[[], bool],
+    tells: Callable[[], bool] | None = None,
     pipeline: Callable[[], tuple[str, str] | None] = lambda: None,
 ) -> News:
     """Put the parts together.
@@ -73,6 +74,10 @@ def build(
     leads : callable
         Whether this operator has read the stream to its end once, and leads. Not whether the
         stream can be read just now: what fires goes on firing while Redis is away.
+    tells : callable or None
+        Whether this operator leads, if only in name: how the pipe fares is an Event also of one
+        that could not read the stream yet. Of nodes it hears nothing until it may; ``leads`` if
+        None.
     pipeline : callable
         Gives reason and message while heartbeats cannot arrive; None if they can, or may.
 
@@ -88,7 +93,7 @@ def build(
         settings.redis_url, username=settings.redis_username, password=password
     )
     figures = NewsMetrics(metrics)
-    recorder = Recorder(api, clock, figures, leads)
+    recorder = Recorder(api, clock, figures, tells or leads)
     cordon = Cordon(settings.cordon, api, registry, clock, figures, recorder, leads)
 
     def others() -> Iterator[Alert]:

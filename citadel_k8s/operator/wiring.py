@@ -31,7 +31,9 @@ from citadel_k8s.operator.records import NodeRecord
 from citadel_k8s.operator.registry import Registry
 from citadel_k8s.operator.scheduler import Scheduler
 from citadel_k8s.operator.server import Probes
+from citadel_k8s.operator.start import Start
 from citadel_k8s.operator.stores import Stores
+from citadel_k8s.operator.supervision import Supervision
 from citadel_k8s.operator.sweep import Sweep, retry_delay
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
@@ -78,6 +80,7 @@ class Operator:
         self.leadership = Leadership(api, settings.election, clock, metrics)
         self.reader = Reader(stores.stream, registry, clock, metrics)
         self._memory = Snapshot(stores.memory, registry, clock, metrics, self._ready)
+        self._supervision = Supervision(clock, metrics)
         self._handover = Handover(
             self.leadership,
             self.reader.first_proof,
@@ -104,7 +107,12 @@ class Operator:
             probe_loopback=settings.probe_loopback,
         )
         self._pipe = Pipe(
-            registry, self.reader, self._canary, self._evidence, clock=clock, metrics=metrics
+            registry,
+            Start(self.reader, self._memory),
+            self._canary,
+            self._evidence,
+            clock=clock,
+            metrics=metrics,
         )
         self.scheduler = Scheduler(registry, self._pipe, clock, metrics, self._pipe.judge)
 
@@ -119,7 +127,7 @@ class Operator:
         )
         self._news = news = build_news(
             settings, api, registry, stores.memory, clock=clock, metrics=metrics.registry,
-            leads=self._ready, pipeline=PipeAlert(self._pipe.condition, clock),
+            leads=self._ready, tells=leads, pipeline=PipeAlert(self._pipe.condition, clock),
         )  # fmt: skip
         # How the pipe fares is to be told also by an operator that cannot read it yet.
         self._fabric_status = FabricStatusWriter(
@@ -136,8 +144,8 @@ class Operator:
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self.leadership, self.scheduler, self._fabric_status):
-                group.create_task(part.run(), name=type(part).__name__)
+            for part in (self.leadership, self.scheduler, self._fabric_status, self._canary):
+                self._supervision.start(group, part)
             group.create_task(self._work(), name="work")
 
     async def end(self) -> None:
@@ -154,14 +162,16 @@ class Operator:
         """Restore, read to the head, then judge and write: in this order, or a restart lies."""
         await self._restore()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watcher.run(), name="watcher")
+            self._supervision.start(group, self._watcher)
+            # Its Events, not its alerts, are also of an operator that cannot read the stream yet.
+            self._supervision.start(group, self._news)
             await self._memory.load()
+            group.create_task(Heap(self.reader.first_proof).run(), name="Heap")
             for part in (
-                self.reader, self._canary, self._evidence, self._handover, self._memory,
-                self._projector, self._sweep, self._news, self._config_push, self._housekeeping,
-                Heap(self.reader.first_proof),
+                self.reader, self._evidence, self._handover, self._memory,
+                self._projector, self._sweep, self._config_push, self._housekeeping,
             ):  # fmt: skip
-                group.create_task(part.run(), name=type(part).__name__)
+                self._supervision.start(group, part)
 
     async def _restore(self) -> None:
         trouble = RepeatLog(_log, "cannot_list_objects")
@@ -189,6 +199,7 @@ class Operator:
             or self._projector.trouble
             or self._sweep.trouble,
             "lease": self.leadership.trouble,
+            "parts": self._supervision.trouble,
         }
 
     def _removed(self, record: NodeRecord, reason: str) -> None:

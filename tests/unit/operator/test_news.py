@@ -56,3 +56,22 @@ async def test_the_parts_tell_and_end_at_once() -> None:
 def test_a_setting_that_cannot_be_used_is_refused_at_the_start(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         made(World(), CollectorRegistry(), **wrong)
+
+
+async def test_how_the_pipe_fares_is_an_event_also_of_who_cannot_read_the_stream_yet() -> None:
+    world, api = World(), FakeEvents()
+    news = build(
+        OperatorSettings.model_validate({"redis_url": "redis://127.0.0.1:1"}),
+        cast("NewsApi", api),
+        world.registry,
+        FakeStatusStream(world.clock),
+        clock=world.clock,
+        metrics=CollectorRegistry(),
+        leads=lambda: False,
+        tells=lambda: True,
+    )
+    news.recorder.tell("ReaderDown", "refused", kind="Warning")
+    world.clock.advance(10)
+    await news.recorder.flush()
+    assert [event["reason"] for event in api.events.values()] == ["ReaderDown"]
+    await news.letters.close()
