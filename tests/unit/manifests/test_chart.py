@@ -309,3 +309,60 @@ def test_two_releases_in_one_cluster_share_no_name() -> None:
 def test_a_cluster_that_is_too_old_is_refused() -> None:
     words = ["template", "x", str(CHART), "--kube-version", "1.27.0"]
     assert "kubeVersion" in run(*words, check=False).stderr
+
+
+def configured(*sets: str) -> subprocess.CompletedProcess[str]:
+    words = [word for each in sets for word in ("--set-string", each)]
+    return run("template", "citadel", str(CHART), "-n", "citadel", *words, check=False)
+
+
+def test_the_operators_secrets_for_alerts_are_mounted_where_its_settings_look_for_them(
+    tmp_path: Path,
+) -> None:
+    rendered = configured(
+        "operator.alerts.alertmanagerUrl=http://alertmanager.monitoring:9093",
+        "operator.alerts.webhookUrl=https://ops.example.org/hooks/citadel",
+        "operator.alerts.existingSecret=citadel-alerts",
+        "operator.alerts.webhookKey=webhook-secret",
+        "operator.alerts.slackKey=slack-url",
+        "operator.config.alerts.externalLabels.cluster=lab-1",
+        "operator.config.decommissionHours=24",
+        "operator.config.unknownNodes=quarantine",
+        "operator.config.cordon.maxRatio=0.05",
+        "operator.cordon.mode=dry-run",
+    )
+    assert rendered.returncode == 0, rendered.stderr
+    documents = {
+        f"{d['kind']}/{d['metadata']['name']}": d
+        for d in filter(None, yaml.safe_load_all(rendered.stdout))
+    }
+    file = tmp_path / "operator.yaml"
+    file.write_text(documents["ConfigMap/citadel-operator"]["data"]["operator.yaml"])
+    settings = load_settings(OperatorSettings, file=file, env={})
+    assert settings.alerts.alertmanager_url == "http://alertmanager.monitoring:9093"
+    assert settings.alerts.webhook_url == "https://ops.example.org/hooks/citadel"
+    assert settings.alerts.external_labels == {"cluster": "lab-1"}
+    assert (settings.decommission_hours, settings.unknown_nodes) == (24, "quarantine")
+    assert (settings.cordon.mode, settings.cordon.max_ratio) == ("dry-run", 0.05)
+    spec = pod(documents["Deployment/citadel-operator"])
+    mounts = {m["name"]: m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+    volumes = {v["name"]: v for v in spec["volumes"]}
+    assert volumes["alerts"]["secret"] == {"secretName": "citadel-alerts"}
+    assert settings.alerts.secret_file == Path(mounts["alerts"]) / "webhook-secret"
+    assert settings.alerts.slack_url_file == Path(mounts["alerts"]) / "slack-url"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("operator.alerts.slackKey=slack-url", "existingSecret"),
+        ("operator.config.profile=fast", "heartbeat.* say"),
+        ("operator.config.cordon.mode=on", "operator.cordon.mode"),
+        ("operator.alerts.webhookKey=../x", "webhookKey"),
+        ("operator.alerts.webhookUrl=ops.example.org", "webhookUrl"),
+    ],
+)
+def test_a_value_that_would_do_nothing_or_harm_is_refused(value: str, said: str) -> None:
+    rendered = configured(value)
+    assert rendered.returncode != 0
+    assert said in rendered.stderr
