@@ -37,6 +37,13 @@ def beat_of(message: LeanMessage, facts: NodeFacts, at: float) -> Beat:
     )
 
 
+def continues(live: Liveness, beat: Beat) -> bool:
+    """Say whether a word follows the last one of the same process: it cannot have been counted."""
+    if beat.boot_id is None or beat.boot_id != live.boot_id or beat.seq is None:
+        return False
+    return live.seq is None or beat.seq > live.seq
+
+
 def clock_offset(message: LeanMessage, entry: Entry) -> float | None:
     """Give the sender's time minus the stream server's, in seconds; None if it told none."""
     try:

@@ -13,7 +13,6 @@ from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.operator.metrics import OperatorMetrics
 from citadel_k8s.operator.records import NodeRecord
 from citadel_k8s.operator.registry import Registry
-from citadel_k8s.operator.remembered import heard_ms
 from citadel_k8s.stores.entries import StreamHead
 from citadel_k8s.stores.housekeeping import ConfigGroups
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
@@ -230,7 +229,7 @@ class Housekeeping:
 
 def _dated(record: NodeRecord, now_ms: int) -> float | None:
     """Give the seconds since the last word by any date there is; the latest counts."""
-    moments = [] if (heard := heard_ms(record)) is None else [heard / 1000]
+    moments = [] if (heard := record.heard_ms) is None else [heard / 1000]
     if record.observed is not None:
         status = record.observed.status()
         ready = (c.last_transition_time for c in status.conditions if c.type == "Ready")

@@ -260,11 +260,11 @@ class Snapshot:
     def _changed(self, kept: Mapping[str, Line]) -> dict[str, NodeRecord]:
         found: dict[str, NodeRecord] = {}
         for node_id, record in self.registry.nodes.items():
-            line, live, last = kept.get(node_id), record.live, record.last_id
+            line, live = kept.get(node_id), record.live
             # Field by field: a line made for each of 10,000 nodes would cost ten times as much.
             if (
                 line is None
-                or line.ms != (record.heard_ms if last is None else last.ms)
+                or line.ms != record.heard_ms
                 or line.reason != live.reason
                 or line.state != live.state
             ):

@@ -31,9 +31,6 @@ READ_PAUSE: Final = 0.2
 """Seconds between two reads at the stream's end: gathers what 10,000 nodes send (67 entries) into
 one round trip, each of which costs 1 ms of CPU. A backlog is read without a pause."""
 
-HEAD_INTERVAL: Final = 10.0
-"""Seconds between two looks at the stream's end when nothing arrives; finds a flushed stream."""
-
 PIPE_GAP: Final = 5.0
 """Seconds without proof after which the pipe, not the nodes, was silent: longer than a read with
 its timeout on a healthy server, shorter than half of the fastest profile's interval."""
@@ -76,7 +73,6 @@ class Reader:
     _resumed_ms: int = 0
     _from_zero: bool = False
     _head: StreamHead | None = None
-    _head_at: float = 0.0
     _told: dict[tuple[str, str], Suppressor] = field(
         default_factory=dict[tuple[str, str], Suppressor]
     )
@@ -116,18 +112,24 @@ class Reader:
         StreamError
             If the stream cannot be read; nothing is lost, the cursor stands where it stood.
         """
-        if self._head is None or self.clock.monotonic() - self._head_at > HEAD_INTERVAL:
+        if self._head is None:
             await self._look_at_head()
         asked_at = self.clock.monotonic()
         block = READ_BLOCK if self.caught_up else 0.0
         entries = await self.stream.read(self.cursor, count=READ_COUNT, block=block)
+        # A read that came back empty proves its whole wait; one with entries, its start.
+        proved = asked_at if entries else self._waited_until(asked_at, block)
+        cursor = self.cursor
+        # Nothing behind the cursor may also mean that the stream was lost, and begun anew before it
+        # by a server whose clock is behind: without this look it would prove everybody's silence.
+        head = await self._look_at_head(entries)
+        if self.cursor < cursor:
+            self.behind = True  # all of it is read from its beginning, these entries among it
+            return
         self.behind = len(entries) == READ_COUNT
-        if entries:
-            head = await self._look_at_head(entries)
-            self._take(entries, head)
+        self._take(entries, head)
         if not self.behind:
-            # A read that came back empty proves its whole wait; one with entries, its start.
-            self._prove(asked_at if entries else self._waited_until(asked_at, block))
+            self._prove(proved)
 
     def _waited_until(self, asked_at: float, block: float) -> float:
         # The server's answer left it after the wait, so nothing lay there when the wait ended.
@@ -138,16 +140,18 @@ class Reader:
         head = await self.stream.head()
         if self._counted is not None:
             self._counted += len(read)
-        if head.last_id < self.cursor or _fewer(head.added, self._counted):
+        known_to = max(self.cursor, self.registry.counted.upto)
+        if head.last_id < known_to or _fewer(head.added, self._counted):
             # Flushed, or failed over to a server that knows less: begin a new epoch.
-            _log.warning("stream_went_back", last_id=str(head.last_id), cursor=str(self.cursor))
+            _log.warning("stream_went_back", last_id=str(head.last_id), cursor=str(known_to))
             self.metrics.stream_resets.inc()
             self.cursor, self._counted, self._from_zero = EntryId.ZERO, None, True
+            self.registry.counted.clear()
             # Every sender lost its connection with it, and some lose a message over that.
             self.registry.defer(self.clock.monotonic())
         elif head.last_id == (read[-1].id if read else self.cursor):
             self._account(head.added)
-        self._head, self._head_at = head, self.clock.monotonic()
+        self._head = head
         return head
 
     def _account(self, added: int | None) -> None:
@@ -176,14 +180,15 @@ class Reader:
                 # A server whose clock was ahead gives ids from the future until time catches up.
                 heard = replace(entry, id=EntryId(head.now_ms, 0))
             try:
-                self.registry.hear(heard, min(oldest, (head.now_ms - heard.id.ms) / 1000))
+                told_age = (head.now_ms - heard.id.ms) / 1000
+                self.registry.hear(heard, min(oldest, told_age), position=entry.id)
             except WireError as error:
                 self._reject(entry, error)
             except Exception as error:  # noqa: BLE001 - told and counted below
                 # An entry that nobody foresaw is skipped: reading it again would fail again.
                 self._reject(entry, WireError("Internal", "", repr(error)), error)
             else:
-                accepted, age = accepted + 1, (head.now_ms - heard.id.ms) / 1000
+                accepted, age = accepted + 1, told_age
         if accepted:
             self.metrics.entries.labels(result="accepted").inc(accepted)
             self.metrics.stream_lag.set(age)
@@ -235,6 +240,7 @@ class Reader:
             # who has not spoken since then gets the time that it would have given.
             since = max(0, head.now_ms - self._resumed_ms) / 1000
             self.registry.defer(self.clock.monotonic() - since)
+        self.registry.counted.clear()
         self.first_proof.set()
         _log.info("caught_up", cursor=str(self.cursor), nodes=len(self.registry.nodes))
 

@@ -138,6 +138,9 @@ class Memory:
         When an announced absence ends, by the same clock; None if none was told.
     changes_ms
         When its state changed last, by the same clock.
+    position
+        That entry's id as it lies in the stream. Where the server's clock was set back since the
+        stream began, its milliseconds stand ahead of ``id_ms``; None if it is not known.
     """
 
     id_ms: int
@@ -151,6 +154,7 @@ class Memory:
     back_ms: int | None = None
     changes_ms: tuple[int, ...] = ()
     former_seqs: tuple[int | None, ...] = ()
+    position: EntryId | None = None
 
     @classmethod
     def of(cls, record: "NodeRecord") -> "Memory | None":
@@ -158,12 +162,12 @@ class Memory:
 
         It changes only when something is heard or changes: the age is left at 0.
         """
-        live, last = record.live, record.last_id
-        if last is None or live.last_beat is None:
+        live, heard_ms = record.live, record.heard_ms
+        if heard_ms is None or live.last_beat is None:
             return None
         leaving = live.phase is Phase.LEAVING and live.deadline is not None
         return cls(
-            id_ms=last.ms,
+            id_ms=heard_ms,
             boot_id=live.boot_id,
             seq=live.seq,
             former_boots=live.former_boots,
@@ -173,6 +177,7 @@ class Memory:
             interval=record.interval,
             back_ms=_moment_ms(record, live.deadline or 0.0) if leaving else None,
             changes_ms=tuple(_moment_ms(record, moment) for moment in live.changes),
+            position=record.last_id,
         )
 
     @property
@@ -220,7 +225,11 @@ class Memory:
 
 @dataclass(slots=True)
 class NodeRecord:
-    """All that is known of one node."""
+    """All that is known of one node.
+
+    Its last word came at ``heard_ms``, by the stream server's clock; ``last_id`` is where it lies
+    in the stream, which says when only as long as that clock is not set back.
+    """
 
     node_id: str
     name: str
@@ -241,8 +250,8 @@ class NodeRecord:
 
 
 def _moment_ms(record: NodeRecord, moment: float) -> int:
-    last, beat = record.last_id, record.live.last_beat
-    return 0 if last is None or beat is None else last.ms + round((moment - beat) * 1000)
+    heard, beat = record.heard_ms, record.live.last_beat
+    return 0 if heard is None or beat is None else heard + round((moment - beat) * 1000)
 
 
 def owner_uid(raw: dict[str, Any]) -> str | None:

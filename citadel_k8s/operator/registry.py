@@ -6,6 +6,7 @@ see half of it. Who is to be written when is kept in `checks`; who falls silent 
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final, Literal
 
 from citadel_k8s.aio.clock import Clock
@@ -20,8 +21,6 @@ from citadel_k8s.domain.liveness import (
     Phase,
     Policy,
     beaten,
-    deferred,
-    postponed,
     rejection,
 )
 from citadel_k8s.domain.reconcile import Written
@@ -30,7 +29,8 @@ from citadel_k8s.errors import WireError
 from citadel_k8s.models.codec import parse_timestamp
 from citadel_k8s.models.lean import decode_lean
 from citadel_k8s.operator import keptspecs
-from citadel_k8s.operator.hearing import beat_of, clock_offset, ready_claim
+from citadel_k8s.operator.counted import Counted
+from citadel_k8s.operator.hearing import beat_of, clock_offset, continues, ready_claim
 from citadel_k8s.operator.judging import Judge, always_offline, ruled
 from citadel_k8s.operator.records import (
     KeptSpec,
@@ -81,6 +81,8 @@ class Registry(Roster):
     ----------
     quarantined
         Unknown ids that spoke, with the moment of the last word (monotonic seconds); few.
+    counted
+        How far the operator before this one read, until all of that has been read again.
     """
 
     def __init__(
@@ -98,12 +100,15 @@ class Registry(Roster):
         self.quarantined: dict[str, float] = {}
         self.expects_kube_nodes = expects_kube_nodes
         self.unknown_nodes: UnknownNodes = unknown_nodes
+        self.counted = Counted()
         self._unjudged = RepeatLog(_log, "node_not_judged", clock=clock)
 
     # --- heartbeats
 
-    def hear(self, entry: Entry, age: float) -> None:
+    def hear(self, entry: Entry, age: float, *, position: EntryId | None = None) -> None:
         """Take one entry of the stream, ``age`` seconds old by the receiver's clock.
+
+        ``position`` is its id as it lies there, if the entry's own was put right.
 
         Raises
         ------
@@ -118,6 +123,7 @@ class Registry(Roster):
         if entry.org_id != self.org_id and not (entry.org_id is None and entry.principal is None):
             raise WireError("WrongOrg", "orgId", f"{entry.org_id!r} is not served here")
         now = self.clock.monotonic()
+        place = entry.id if position is None else position
         if known is None or known.observed is None:
             self._admit(node_id, now - age)
         message = decode_lean(entry.payload, node_id=node_id)
@@ -129,18 +135,20 @@ class Registry(Roster):
             before=known.facts if known else None,
         )
         interval = message.get("interval_seconds")
-        if known is None and age >= self.policy.paced(interval).timeout:
+        past = self.counted.covers(node_id, place)
+        if known is None and (past or age >= self.policy.paced(interval).timeout):
             return  # dead and without an object: whoever deleted that does not want it back
         record = known or self._new(node_id, now)
         beat = beat_of(message, facts, now - age)
-        refused = rejection(record.live, beat, now)
+        again = past and not continues(record.live, beat)
+        refused = rejection(record.live, beat, now) or ("Replayed" if again else None)
         if refused:
-            self._suspect_double(record, entry, beat, refused)
+            self._suspect_double(record, place, beat, refused)
             raise WireError(refused, "seq", f"boot {beat.boot_id}, seq {beat.seq}")
         if record.live.phase is Phase.LEAVING and beat.goodbye is None:
             self._returns(record, facts.agent_version, now)
         record.heard_ms = entry.id.ms
-        record.last_id = entry.id
+        record.last_id = place
         record.held_since = None
         record.interval = interval
         live = beaten(record.live, beat, now)
@@ -149,8 +157,15 @@ class Registry(Roster):
         self._update(record, live, facts)
         self.vigil.hear(node_id, live)
 
-    def fall_silent(self, now: float, proved_until: float, judge: Judge = always_offline) -> None:
-        """Judge the nodes whose silence counts by now.
+    def fall_silent(
+        self,
+        now: float,
+        proved_until: float,
+        judge: Judge = always_offline,
+        *,
+        limit: int | None = None,
+    ) -> bool:
+        """Judge the nodes whose silence counts by now, earliest first; tell if some may be left.
 
         Parameters
         ----------
@@ -161,13 +176,17 @@ class Registry(Roster):
             deadline lies behind it may have spoken without having been heard yet.
         judge : callable
             Says what each silence means; by itself, that the node has failed.
+        limit : int or None
+            Nodes to judge at once; None for all.
         """
         moment = min(now, proved_until)
         self.vigil.note_late(moment)
-        for node_id in list(self.vigil.calms.pop_due(now)):
+        calm = list(islice(self.vigil.calms.pop_due(now), limit))
+        due = list(islice(self.vigil.silences.pop_due(moment), limit))
+        for node_id in calm:
             if record := self.nodes.get(node_id):
                 self._update(record, calmed(record.live, now), record.facts)
-        for node_id in list(self.vigil.silences.pop_due(moment)):
+        for node_id in due:
             record = self.nodes.get(node_id)
             if record is None:
                 continue  # whoever was told of another one dropped it
@@ -176,21 +195,7 @@ class Registry(Roster):
             except Exception as error:  # noqa: BLE001 - told; one node must not keep all others waiting
                 self._unjudged.failed(node=node_id, error=repr(error), exc_info=error)
                 self.vigil.silences.set(node_id, now + RETRY_DELAY)
-
-    def defer(self, now: float) -> None:
-        """Let nobody's silence count before one and a half intervals: nobody could be heard."""
-        for record in self.nodes.values():
-            until = now + record.live.policy.stale_after
-            record.live = deferred(record.live, until)
-            self.vigil.defer(record.node_id, record.live, until)
-
-    def shift(self, seconds: float) -> None:
-        """Let all deadlines come later: this process itself stood still for so long."""
-        for record in self.nodes.values():
-            live = record.live
-            if live.deadline is not None:
-                record.live = postponed(live, seconds)
-                self.vigil.silences.set(record.node_id, record.live.deadline)
+        return limit in {len(calm), len(due)}
 
     # --- what an operator before this one knew
 
@@ -201,6 +206,7 @@ class Registry(Roster):
         deleted the object does not want it back. So is one that has spoken already.
         """
         now = self.clock.monotonic()
+        self.counted.note(node_id, memory.position)
         record = self.nodes.get(node_id)
         if not memory.readable or (record and record.live.last_beat is not None):
             return
@@ -214,7 +220,7 @@ class Registry(Roster):
             except WireError:
                 return
         record.interval, record.heard_ms = memory.interval, memory.id_ms
-        record.last_id = EntryId(memory.id_ms, 0)
+        record.last_id = memory.position
         self._update(record, memory.applied(record.live, now), None)
 
     def keep_specs(self, kept: Mapping[str, KeptSpec]) -> None:
@@ -364,8 +370,8 @@ class Registry(Roster):
 
     # --- what a word gives away besides
 
-    def _suspect_double(self, record: NodeRecord, entry: Entry, beat: Beat, refused: str) -> None:
-        newer = record.last_id is None or entry.id > record.last_id
+    def _suspect_double(self, record: NodeRecord, place: EntryId, beat: Beat, refused: str) -> None:
+        newer = record.last_id is None or place > record.last_id
         if refused == "FormerBoot" and newer:
             now = self.clock.monotonic()
             self._update(record, sighted(record.live, beat, now), record.facts)

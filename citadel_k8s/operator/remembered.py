@@ -8,6 +8,7 @@ import pydantic_core
 from citadel_k8s.domain.liveness import FORMER_BOOTS_MAX, Phase
 from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.operator.records import KeptSpec, Memory, NodeRecord
+from citadel_k8s.stores.entries import EntryId
 
 VERSION: Final = 1
 """First item of each line; one with another is passed over, and written anew by the next
@@ -29,7 +30,10 @@ _STATES: Final = frozenset(state.value for state in NodeState)
 
 
 class Line(NamedTuple):
-    """What the snapshot has of one node; ``ms`` is None for one that nobody ever heard."""
+    """What the snapshot has of one node; ``ms`` is None for one that nobody ever heard.
+
+    The last word lies in the stream as ``ms + ahead`` and ``within``, the two halves of its id.
+    """
 
     ms: int | None
     boot_id: str | None
@@ -40,6 +44,16 @@ class Line(NamedTuple):
     former_boots: tuple[str, ...]
     back_ms: int | None = None
     changes_ms: tuple[int, ...] = ()
+    former_seqs: tuple[int | None, ...] = ()
+    ahead: int = 0
+    within: int = 0
+
+
+_LATER: Final[tuple[Any, ...]] = ([], 0, 0)
+"""The last items, as a line has them that was written before they were added."""
+
+_FIRST: Final = len(Line._fields) - len(_LATER)
+"""Items that every line has."""
 
 
 def line_of(record: NodeRecord) -> Line:
@@ -48,7 +62,7 @@ def line_of(record: NodeRecord) -> Line:
     # Seldom needed, and as dear as all the rest.
     memory = Memory.of(record) if live.changes or live.phase is Phase.LEAVING else None
     return Line(
-        heard_ms(record),
+        record.heard_ms,
         live.boot_id,
         live.seq,
         live.state,
@@ -57,12 +71,15 @@ def line_of(record: NodeRecord) -> Line:
         live.former_boots,
         memory.back_ms if memory else None,
         memory.changes_ms if memory else (),
+        live.former_seqs,
+        *_place(record),
     )
 
 
 def encoded(line: Line) -> bytes:
     """Give a line as a field's value."""
-    return pydantic_core.to_json((VERSION, *line))
+    rare = line[_FIRST:] == ((), 0, 0)
+    return pydantic_core.to_json((VERSION, *(line[:_FIRST] if rare else line)))
 
 
 def decoded(value: bytes) -> Line | None:
@@ -74,9 +91,12 @@ def decoded(value: bytes) -> Line | None:
     if not isinstance(parts, list):
         return None
     items: list[Any] = parts  # pyright: ignore[reportUnknownVariableType]
-    if len(items) <= len(Line._fields) or items.pop(0) != VERSION:
+    if len(items) <= _FIRST or items.pop(0) != VERSION:
         return None
-    ms, boot_id, seq, state, reason, interval, former, back, changes = items[: len(Line._fields)]
+    ms, boot_id, seq, state, reason, interval, former, back, changes = items[:_FIRST]
+    # What a line lacks was written before these could be told.
+    later: list[Any] = [*items[_FIRST:], *_LATER[len(items) - _FIRST :]]
+    seqs, ahead, within = later[: len(_LATER)]
     sound = (
         _text(state)
         and state in _STATES
@@ -86,17 +106,16 @@ def decoded(value: bytes) -> Line | None:
         and (seq is None or _whole(seq))
         and (back is None or _whole(back))
         and (interval is None or (_number(interval) and interval > 0))
+        and _whole(ahead)
+        and _whole(within)
     )
-    boots, moments = _all(_text, former), _all(_whole, changes)
-    if not sound or boots is None or moments is None:
+    boots, moments, numbers = _all(_text, former), _all(_whole, changes), _all(_numbered, seqs)
+    if not sound or boots is None or moments is None or numbers is None:
         return None
-    boots = boots[-FORMER_BOOTS_MAX:]
-    return Line(ms, boot_id, seq, state, reason, interval, boots, back, moments[-CHANGES_MAX:])
-
-
-def heard_ms(record: NodeRecord) -> int | None:
-    """Give the moment of the last word, in ms of the stream server's clock."""
-    return record.heard_ms if record.last_id is None else record.last_id.ms
+    return Line(
+        ms, boot_id, seq, state, reason, interval, boots[-FORMER_BOOTS_MAX:], back,
+        moments[-CHANGES_MAX:], numbers[-FORMER_BOOTS_MAX:], ahead, within,
+    )  # fmt: skip
 
 
 def memory_of(line: Line, now_ms: int) -> Memory:
@@ -113,6 +132,8 @@ def memory_of(line: Line, now_ms: int) -> Memory:
         age=(now_ms - ms) / 1000,
         back_ms=line.back_ms,
         changes_ms=line.changes_ms,
+        former_seqs=line.former_seqs if len(line.former_seqs) == len(line.former_boots) else (),
+        position=None if line.ms is None else EntryId(line.ms + line.ahead, line.within),
     )
 
 
@@ -140,6 +161,15 @@ def decoded_spec(value: bytes) -> KeptSpec | None:
 
 def _whole(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**64
+
+
+def _numbered(value: Any) -> bool:
+    return value is None or _whole(value)
+
+
+def _place(record: NodeRecord) -> tuple[int, int]:
+    last, heard = record.last_id, record.heard_ms
+    return (0, 0) if last is None or heard is None else (max(0, last.ms - heard), last.seq)
 
 
 def _number(value: Any) -> bool:

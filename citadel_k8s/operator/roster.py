@@ -10,7 +10,7 @@ from citadel_k8s.aio.deadlines import Deadlines
 from citadel_k8s.domain import keys
 from citadel_k8s.domain.absence import noticed
 from citadel_k8s.domain.facts import NodeFacts
-from citadel_k8s.domain.liveness import Liveness, Policy, created
+from citadel_k8s.domain.liveness import Liveness, Policy, created, deferred, postponed
 from citadel_k8s.domain.reconcile import WriteKind, due_at
 from citadel_k8s.errors import WireError
 from citadel_k8s.models.fabricnode import NodeState
@@ -71,6 +71,21 @@ class Roster:
     def by_name(self, name: str) -> NodeRecord | None:
         """Give the node of an object."""
         return self.nodes.get(self._by_name.get(name, ""))
+
+    def defer(self, now: float) -> None:
+        """Let nobody's silence count before one and a half intervals: nobody could be heard."""
+        for record in self.nodes.values():
+            until = now + record.live.policy.stale_after
+            record.live = deferred(record.live, until)
+            self.vigil.defer(record.node_id, record.live, until)
+
+    def shift(self, seconds: float) -> None:
+        """Let all deadlines come later: this process itself stood still for so long."""
+        for record in self.nodes.values():
+            live = record.live
+            if live.deadline is not None:
+                record.live = postponed(live, seconds)
+                self.vigil.silences.set(record.node_id, record.live.deadline)
 
     def _new(self, node_id: str, now: float) -> NodeRecord:
         name = keys.object_name(node_id)

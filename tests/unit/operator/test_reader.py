@@ -158,10 +158,38 @@ async def test_a_flushed_stream_is_read_from_its_new_beginning(setting):
     await setting.reader.step()
     earlier = EntryId(setting.reader.cursor.ms - 1000, 0)
     setting.stream.entries = [Entry(earlier, "gpu-2", setting.world.entry("gpu-2").payload)]
-    setting.world.clock.advance(11)
+    proved = setting.reader.proved_until
+    await setting.reader.step()
+    assert (setting.reader.cursor, setting.reader.proved_until) == (EntryId.ZERO, proved)
     await setting.reader.step()
     assert setting.reader.cursor == earlier
     assert "gpu-2" in setting.world.registry.nodes
+
+
+async def test_who_speaks_into_a_flushed_stream_whose_clock_is_behind_is_heard_in_time(setting):
+    setting.speak("gpu-1")
+    await setting.pass_time(31.5)
+    behind = replace(setting.world.entry("gpu-1"), id=EntryId(1000, 0))
+    setting.stream.entries = [behind]
+    await setting.pass_time(6)
+    assert "Offline" not in {state for *_, state in setting.world.transitions}
+    assert setting.reader.cursor == behind.id
+
+
+async def test_what_is_read_of_a_stream_that_lost_some_is_read_again_from_its_beginning(setting):
+    setting.speak("gpu-1")
+    setting.speak("gpu-1")
+    await setting.reader.step()
+    ahead = EntryId(setting.reader.cursor.ms + 1, 0)
+    lower = EntryId(setting.reader.cursor.ms - 1, 0)
+    entry = setting.world.entry("gpu-2")
+    setting.stream.entries = [replace(entry, id=lower, node_id="gpu-2")]
+    other = setting.world.entry("gpu-3")
+    setting.stream.entries += [replace(other, id=ahead)]
+    setting.stream.trimmed = -1
+    await setting.reader.step()
+    await setting.reader.step()
+    assert {"gpu-2", "gpu-3"} <= set(setting.world.registry.nodes)
 
 
 async def test_a_flushed_stream_gives_the_living_time_to_speak_again(setting):

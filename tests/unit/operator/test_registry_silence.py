@@ -8,7 +8,9 @@ import pytest
 from citadel_k8s.domain.pipe import Ruling
 from citadel_k8s.errors import WireError
 from citadel_k8s.models.fabricnode import NodeState
-from citadel_k8s.operator.scheduler import Scheduler
+from citadel_k8s.operator.judging import always_offline
+from citadel_k8s.operator.records import NodeRecord
+from citadel_k8s.operator.scheduler import AT_ONCE, Scheduler
 from tests.unit.operator.fakes import METRICS, World
 
 
@@ -229,6 +231,28 @@ def test_the_scheduler_judges_as_far_as_the_proof_goes_and_as_the_judge_says():
     scheduler.tick()
     assert world.registry.nodes["gpu-1"].held_since == world.clock.monotonic()
     assert scheduler.ticked_at == world.clock.monotonic()
+
+
+def test_a_fleet_that_falls_silent_at_once_is_judged_in_turns_and_earliest_first():
+    world, judged, turns = World(), [], 2 * AT_ONCE
+    for number in range(turns):
+        world.beat(f"n{number}", age=(turns - number) / 100)
+
+    class Proof:
+        proved_until: float | None = world.clock.monotonic() + 50
+
+    def judge(record: NodeRecord, now: float) -> Ruling:
+        judged.append(record.node_id)
+        return always_offline(record, now)
+
+    world.clock.advance(50)
+    scheduler = Scheduler(world.registry, Proof(), world.clock, METRICS(), judge)
+    assert scheduler.tick()
+    assert judged == [f"n{number}" for number in range(AT_ONCE)]
+    world.beat(f"n{AT_ONCE}")  # heard in between: it is not judged
+    assert not scheduler.tick()
+    assert judged == [f"n{number}" for number in range(turns) if number != AT_ONCE]
+    assert world.state(f"n{AT_ONCE}") == "Online"
 
 
 @pytest.mark.parametrize("state", list(NodeState))

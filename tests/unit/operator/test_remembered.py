@@ -17,6 +17,7 @@ from citadel_k8s.operator.remembered import (
     line_of,
     memory_of,
 )
+from citadel_k8s.stores.entries import EntryId
 from tests.unit.operator.fakes import World
 
 LINE = Line(
@@ -55,6 +56,9 @@ lines = st.builds(
     former_boots=st.lists(words, max_size=8).map(tuple),
     back_ms=st.none() | st.integers(0, 2**53),
     changes_ms=st.lists(st.integers(0, 2**53), max_size=8).map(tuple),
+    former_seqs=st.lists(st.none() | st.integers(0, 2**53), max_size=8).map(tuple),
+    ahead=st.integers(0, 2**53),
+    within=st.integers(0, 2**53),
 )
 
 
@@ -69,7 +73,7 @@ def test_a_line_is_short():
 
 
 def altered(at, value):
-    parts = list(GOOD)
+    parts = [*GOOD, [6], 0, 3] if at >= len(GOOD) else list(GOOD)
     parts[at] = value
     return parts
 
@@ -96,6 +100,7 @@ def altered(at, value):
                 (6, 0), (6, -30), (6, "30"), (6, float("nan")), (6, float("inf")), (6, 10**400),
                 (7, None), (7, "boot"), (7, [1]), (7, [[]]),
                 (8, -1), (8, "soon"), (9, None), (9, 5), (9, [None]), (9, ["x"]),
+                (10, None), (10, [-1]), (10, ["x"]), (11, -1), (11, None), (12, 0.5), (12, "0"),
             ]
         ),
     ],
@@ -118,7 +123,13 @@ def test_no_document_makes_it_fail(document):
 
 
 def test_a_longer_line_of_the_same_version_is_read_as_far_as_it_is_known():
-    assert decoded(json.dumps([*GOOD, "new"]).encode()) == LINE
+    line = LINE._replace(former_seqs=(6,), ahead=5, within=3)
+    assert decoded(json.dumps([*GOOD, [6], 5, 3, "new"]).encode()) == line
+
+
+def test_a_line_without_what_was_added_later_is_read():
+    assert decoded(json.dumps(GOOD).encode()) == LINE
+    assert decoded(json.dumps([*GOOD, [6]]).encode()) == LINE._replace(former_seqs=(6,))
 
 
 def test_a_node_is_remembered_as_it_was_heard():
@@ -127,6 +138,27 @@ def test_a_node_is_remembered_as_it_was_heard():
     line = line_of(world.registry.nodes["gpu-1"])
     assert line.ms == int(world.clock.now() * 1000)
     assert line[1:7] == ("b2", 1, "Online", "Heartbeat", 10.0, ())
+
+
+def test_who_spoke_before_is_remembered_with_the_last_number_of_each():
+    world = World()
+    for boot, seq in (("b1", 7), ("b2", None), ("b3", 1)):
+        world.beat(boot=boot, seq=seq)
+    line = decoded(encoded(line_of(world.registry.nodes["gpu-1"])))
+    memory = memory_of(line, line.ms)
+    assert (memory.former_boots, memory.former_seqs) == (("b1", "b2"), (7, line.former_seqs[1]))
+    assert memory_of(line._replace(former_seqs=(7,)), line.ms).former_seqs == ()
+
+
+def test_the_place_in_the_stream_is_remembered_whatever_its_clock_says():
+    world = World()
+    entry = world.entry("gpu-1")
+    place = EntryId(entry.id.ms + 3_600_000, 17)
+    world.registry.hear(entry, 0.0, position=place)
+    line = decoded(encoded(line_of(world.registry.nodes["gpu-1"])))
+    assert (line.ms, line.ahead, line.within) == (entry.id.ms, 3_600_000, 17)
+    assert memory_of(line, line.ms + 5000).position == place
+    assert memory_of(line, line.ms + 5000).age == 5.0
 
 
 def test_age_is_by_the_servers_clock_and_never_negative():
