@@ -7,6 +7,7 @@ change first and writes it then, so what stands in an object has been told.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from citadel_k8s.domain.liveness import Liveness
 from citadel_k8s.models.fabricnode import NodeState
@@ -15,6 +16,10 @@ from citadel_k8s.operator.roster import OnTransition
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
 _log = get_logger("operator")
+
+SPARE: Final = 1024
+"""Changes held back of nodes that are gone: an operator that stands by for months, where Nodes come
+and go all day, would keep one of each."""
 
 
 @dataclass(slots=True)
@@ -27,10 +32,13 @@ class Broadcast:
         Whether this operator knows enough and leads.
     listeners : iterable of OnTransition
         Whom to tell. One that fails keeps nobody else from hearing it.
+    nodes : mapping
+        All nodes by id: what is held back of others is nobody's news any more.
     """
 
     may_tell: Callable[[], bool]
     listeners: Iterable[OnTransition] = ()
+    nodes: Mapping[str, NodeRecord] = field(default_factory=dict[str, NodeRecord])
     _untold: dict[str, Liveness] = field(default_factory=dict[str, Liveness])
     _trouble: RepeatLog = field(default_factory=lambda: RepeatLog(_log, "listener_failed"))
 
@@ -41,6 +49,9 @@ class Broadcast:
             self._tell(record, before)
         else:
             self._untold[record.node_id] = before
+            if len(self._untold) > len(self.nodes) + SPARE:
+                held = self._untold.items()
+                self._untold = {id_: live for id_, live in held if id_ in self.nodes}
 
     def catch_up(
         self, nodes: Mapping[str, NodeRecord], told: Mapping[str, tuple[str, str]] | None = None

@@ -50,6 +50,9 @@ ANSWER_LATE: Final = 5.0
 """Seconds without an answer to a write after which the server is said not to answer: a hundred
 times what a write takes, a sixth of what it may take."""
 
+CLEAR_EVERY: Final = 60.0
+"""Seconds between two looks for nodes that are gone and whose writes had been refused."""
+
 NOT_FOUND: Final = 404
 """HTTP status of an object that is gone."""
 
@@ -124,6 +127,7 @@ class Projector:
     _busy: dict[str, float] = field(default_factory=dict[str, float])
     _buckets: dict[bool, Bucket] = field(default_factory=dict[bool, Bucket])
     _refusals: Refusals = field(init=False)
+    _cleared_at: float = 0.0
 
     def __post_init__(self) -> None:
         now = self.clock.monotonic()
@@ -153,6 +157,9 @@ class Projector:
     def due(self) -> list[str]:
         """Give the nodes to write now, as far as the budget goes; they count as under way."""
         now = self.clock.monotonic()
+        if now - self._cleared_at >= CLEAR_EVERY:
+            self._cleared_at = now
+            self._refusals.keep(self.registry.nodes)
         self._look_around(now)
         chosen: list[str] = []
         if now < self._refusals.hold_until:

@@ -1,7 +1,7 @@
 """What the API server refuses, and how long it, or the one object, is left alone for it."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock
@@ -98,10 +98,16 @@ class Refusals:
         self._until.pop(node_id, None)
         self._unserved.discard(node_id)
         if not self._unserved:
+            self.trouble = None
             self._outage.recovered()
         told = self._told.pop(node_id, None)
         if told is not None:
             told.recovered(node=node_id)
+
+    def keep(self, known: Collection[str]) -> None:
+        """Forget all nodes but these: whoever was dropped while it was refused is not looked at."""
+        for node_id in [id_ for id_ in self._failures if id_ not in known]:
+            self.forget(node_id)
 
     def _hold(self, node_id: str, error: KubeError, delay: float) -> float:
         # It is the server: everybody waits, and longer as long as nothing succeeds. Where others

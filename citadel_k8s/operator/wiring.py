@@ -76,6 +76,7 @@ class Operator:
             expects_kube_nodes=selector is not None,
             unknown_nodes=settings.unknown_nodes,
         )
+        self._broadcast.nodes = registry.nodes
         metrics.watch(registry.nodes)
         self.leadership = Leadership(api, settings.election, clock, metrics)
         self.reader = Reader(stores.stream, registry, clock, metrics)

@@ -6,7 +6,7 @@ import pytest
 
 from citadel_k8s.domain.liveness import Policy, created
 from citadel_k8s.models.fabricnode import NodeState
-from citadel_k8s.operator.broadcast import Broadcast
+from citadel_k8s.operator.broadcast import SPARE, Broadcast
 from citadel_k8s.operator.records import NodeRecord, ObservedObject
 
 NEW = created(Policy(), 0.0)
@@ -91,3 +91,17 @@ def test_a_listener_that_fails_keeps_nobody_else_from_hearing():
     stage.broadcast.listeners = [fail, *stage.broadcast.listeners]
     stage.broadcast(node(OFFLINE), ONLINE)
     assert len(stage.told) == 1
+
+
+def test_an_operator_that_stands_by_for_long_keeps_nothing_of_nodes_that_are_gone():
+    stage = Stage()
+    stage.may = False
+    kept = NodeRecord("gpu-1", "gpu-1", OFFLINE)
+    stage.broadcast.nodes = {"gpu-1": kept}
+    stage.broadcast(kept, ONLINE)
+    for number in range(3 * SPARE):
+        stage.broadcast(NodeRecord(f"old-{number}", f"old-{number}", OFFLINE), ONLINE)
+        assert len(stage.broadcast._untold) <= SPARE + 1
+    stage.may = True
+    stage.broadcast.catch_up(stage.broadcast.nodes)
+    assert stage.told == [("gpu-1", "Online", "Offline")]
