@@ -30,16 +30,18 @@ BURST: Final = 20.0
 PAUSE_FIRST: Final = 1.0
 """Seconds before a server in trouble is tried again."""
 
-PAUSE_MAX: Final = 30.0
-"""Longest such pause before chance lengthens it, in seconds."""
+PAUSE_MAX: Final = 8.0
+"""Longest such pause before chance lengthens it, in seconds: as for objects, a server that is back
+is noticed within it."""
 
 RETRY_AFTER_MAX: Final = 60.0
 """Longest pause that a server may ask for, in seconds."""
 
 NOT_FOUND: Final = 404
 NOT_LEADING: Final = -2
-TRANSIENT: Final = frozenset({0, 409, 429, 500, 502, 503, 504})
-"""HTTP statuses (0: no answer) after which the same is worth another try."""
+TRANSIENT: Final = frozenset({0, 401, 403, 409, 429, 500, 502, 503, 504})
+"""HTTP statuses (0: no answer) after which the same is worth another try. A server that has just
+begun refuses everybody until it knows the rights."""
 
 
 class EventApi(Protocol):

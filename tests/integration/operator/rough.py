@@ -72,12 +72,19 @@ async def loses_the_api(scene: Scene) -> Saw:
     back = CLOCK.monotonic()
     told = await scene.recorder.reached("third", "Offline", died) - back
     await scene.operator.ready()
-    await asyncio.sleep(2)
+    await until("every trouble is told to be over", lambda: not open_troubles(scene.operator))
     return Saw(
         known=known, ready=ready, live=live, others=others, told=told,
         states={name: scene.recorder.state(name) for name in ("first", "second")},
         lines=scene.operator.lines(), running=scene.operator.charge.running,
     )  # fmt: skip
+
+
+def open_troubles(operator: Operator) -> set[str]:
+    """Give what was told to be failing and not to be over."""
+    events = {line["event"] for line in operator.lines()}
+    failing = {event for event in events if event.endswith("_failing")}
+    return {event for event in failing if f"{event}_recovered" not in events}
 
 
 async def starts_with_nothing(scene: Scene) -> Saw:
@@ -88,7 +95,7 @@ async def starts_with_nothing(scene: Scene) -> Saw:
     api = await looked_at(scene.operator)
     await scene.valkey.stop(keep=True)
     await scene.stack.kube.start()
-    await until("it turns to Valkey", lambda: scene.operator.lines("stream_unreadable"))
+    await until("it turns to Valkey", lambda: scene.operator.lines("snapshot_failing"))
     valkey = await looked_at(scene.operator)
     await scene.valkey.start()
     await scene.operator.ready()
@@ -101,7 +108,7 @@ async def has_the_wrong_password(scene: Scene) -> Saw:
     operator = scene.another("stranger", url=url)
     try:
         await operator.start()
-        await until("it is refused", lambda: operator.lines("stream_unreadable"))
+        await until("it is refused", lambda: operator.lines("snapshot_failing"))
         return await looked_at(operator)
     finally:
         await operator.kill()

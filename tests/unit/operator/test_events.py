@@ -100,15 +100,15 @@ async def test_too_many_are_dropped_and_counted() -> None:
     assert scene.count("dropped") == 7
 
 
-@pytest.mark.parametrize("status", [0, 409, 429, 500, 503])
+@pytest.mark.parametrize("status", [0, 401, 403, 409, 429, 500, 503])
 async def test_a_server_in_trouble_is_left_alone_for_a_while(status: int) -> None:
     scene = Scene()
     scene.api.fault = KubeError(status, "trouble")
     scene.recorder.tell("Odd", "x", kind="Warning")
     await scene.pass_time(60)
-    assert scene.api.requests <= 7
+    assert scene.api.requests <= 12
     scene.api.fault = None
-    await scene.pass_time(31)
+    await scene.pass_time(17)
     assert len(scene.api.events) == 1
 
 
