@@ -140,7 +140,7 @@ class Outbox(Generic[T]):
         return True
 
     def _success(self, started: float) -> None:
-        self._base = BACKOFF_FIRST
+        self._base = min(BACKOFF_FIRST, self._base_max)
         self.freshness = Freshness(
             last_success=self._clock.now(),
             last_attempt=started,

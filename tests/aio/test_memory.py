@@ -1,126 +1,21 @@
-"""What one operator leaves, the next finds; and nothing is told twice or never."""
+"""What one operator leaves, the next finds."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 
 from citadel_k8s.models.fabricnode import NodeState
-from citadel_k8s.operator.broadcast import Broadcast
-from citadel_k8s.operator.handover import Handover
-from citadel_k8s.operator.memory import NODES, SPECS, Snapshot
-from citadel_k8s.operator.metrics import OperatorMetrics
+from citadel_k8s.operator.memory import NODES, SPECS
 from citadel_k8s.operator.records import KeptSpec
 from citadel_k8s.operator.remembered import decoded
-from citadel_k8s.stores.fake import FakeStatusStream
-from tests.unit.operator.fakes import World
+from tests.aio.operators import CountingStore, Operator, WorldClock, leader, running
 
 pytestmark = pytest.mark.looptime
-
-
-class WorldClock:
-    """The loop's time as both clocks."""
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def now(self) -> float:
-        return 1_795_420_800 + asyncio.get_running_loop().time()
-
-
-class CountingStore(FakeStatusStream):
-    def __init__(self, clock) -> None:
-        super().__init__(clock)
-        self.saves: list[tuple[str, int, int]] = []
-        self.reads = 0
-
-    async def save_snapshot(self, name, fields, *, removed=()):
-        self.saves.append((name, len(fields), len(removed)))
-        return await super().save_snapshot(name, fields, removed=removed)
-
-    async def load_snapshot(self, name):
-        self.reads += 1
-        return await super().load_snapshot(name)
-
-    def of(self, name: str) -> dict[str, bytes]:
-        return self._hashes.get(name, {})
-
-
-class Operator:
-    """Registry, snapshot, handover and broadcast of one operator; the test elects."""
-
-    def __init__(self, store: CountingStore) -> None:
-        self.world = World()
-        self.world.clock = self.world.registry.clock = WorldClock()
-        self.told: list[tuple[str, str, str]] = []
-        self.term = 0
-        self.led = asyncio.Event()
-        self.metrics = OperatorMetrics()
-        self.caught_up = asyncio.Event()
-        self.snapshot = Snapshot(
-            store, self.world.registry, self.world.clock, self.metrics, self.ready
-        )
-        self.broadcast = Broadcast(self.ready, [self._listen, self.snapshot.note])
-        self.world.registry._on_transition = self.broadcast
-        self.handover = Handover(
-            self,
-            self.caught_up,
-            self.snapshot.told,
-            lambda told: self.broadcast.catch_up(self.world.registry.nodes, told),
-        )
-
-    def leads(self) -> bool:
-        return self.led.is_set()
-
-    def ready(self) -> bool:
-        return self.handover.ready()
-
-    def elect(self) -> None:
-        self.term += 1
-        self.led.set()
-        self.handover.begin()
-
-    def depose(self) -> None:
-        self.led.clear()
-
-    def beat(self, *nodes: str) -> None:
-        for node in nodes:
-            self.world.beat(node)
-
-    def move(self, node: str, state: NodeState, reason: str) -> None:
-        """Let a node be in a state, as a heartbeat or silence would."""
-        record = self.world.registry.nodes[node]
-        before = record.live
-        record.live = replace(before, state=state, reason=reason)
-        self.broadcast(record, before)
-
-    def _listen(self, record, before) -> None:
-        self.told.append((record.node_id, before.state.value, record.live.state.value))
-
-
-@asynccontextmanager
-async def running(*operators: Operator) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(o.snapshot.run()) for o in operators]
-        tasks += [group.create_task(o.handover.run()) for o in operators]
-        yield
-        for task in tasks:
-            task.cancel()
 
 
 @pytest.fixture
 def store() -> CountingStore:
     return CountingStore(WorldClock())
-
-
-def leader(store: CountingStore) -> Operator:
-    operator = Operator(store)
-    operator.caught_up.set()
-    operator.elect()
-    return operator
 
 
 async def test_each_node_is_saved_within_five_seconds_and_then_only_when_it_spoke(store):
@@ -284,126 +179,3 @@ async def test_a_start_waits_for_redis(store):
         assert one.snapshot.trouble == "loading"
         store.down = ""
     assert one.snapshot.trouble is None
-
-
-# --- taking over
-
-
-async def both(store: CountingStore) -> tuple[Operator, Operator]:
-    one, two = leader(store), Operator(store)
-    two.caught_up.set()
-    return one, two
-
-
-async def test_a_change_in_the_gap_is_told_once_by_the_next(store):
-    one, two = await both(store)
-    async with running(one, two):
-        one.beat("a", "b")
-        two.beat("a", "b")
-        await asyncio.sleep(6)
-        one.depose()
-        two.move("a", NodeState.OFFLINE, "AgentSilent")
-        await asyncio.sleep(15)
-        two.elect()
-        await asyncio.sleep(6)
-    assert two.told == [("a", "Online", "Offline")]
-
-
-async def test_what_the_one_before_told_is_not_told_again(store):
-    one, two = await both(store)
-    async with running(one, two):
-        one.beat("a")
-        two.beat("a")
-        await asyncio.sleep(6)
-        for operator in (one, two):
-            operator.move("a", NodeState.OFFLINE, "AgentSilent")
-        await asyncio.sleep(0.2)  # killed before the object was written
-        one.depose()
-        two.elect()
-        await asyncio.sleep(6)
-    assert one.told[-1] == ("a", "Online", "Offline")
-    assert two.told == []
-
-
-async def test_a_node_back_in_the_gap_is_told_though_the_standby_first_saw_it_alive(store):
-    one, two = await both(store)
-    async with running(one, two):
-        one.beat("a")
-        two.beat("a")
-        await asyncio.sleep(6)
-        for operator in (one, two):
-            operator.move("a", NodeState.OFFLINE, "AgentSilent")
-        await asyncio.sleep(1)
-        one.depose()
-        two.move("a", NodeState.ONLINE, "Heartbeat")
-        two.elect()
-        await asyncio.sleep(1)
-    assert two.told == [("a", "Offline", "Online")]
-
-
-async def test_nothing_is_told_or_saved_before_the_stream_was_read_to_its_end(store):
-    two = Operator(store)
-    async with running(two):
-        two.elect()
-        two.beat("a")
-        await asyncio.sleep(30)
-        assert two.told == []
-        assert store.saves == []
-        two.caught_up.set()
-        await asyncio.sleep(0.1)
-        assert two.told == [("a", "Unknown", "Online")]
-
-
-async def test_without_redis_the_objects_say_what_was_told(store):
-    two = Operator(store)
-    two.caught_up.set()
-    async with running(two):
-        two.beat("a")
-        store.down = "gone"
-        two.elect()
-        await asyncio.sleep(3)
-        assert not two.ready()
-        await asyncio.sleep(3)
-        assert two.ready()
-        assert two.told == [("a", "Unknown", "Online")]
-
-
-async def test_a_leader_that_is_deposed_while_it_takes_over_tells_nothing(store):
-    two = Operator(store)
-    two.caught_up.set()
-    async with running(two):
-        two.beat("a")
-        store.down = "gone"
-        two.elect()
-        await asyncio.sleep(1)
-        two.depose()
-        store.down = ""
-        await asyncio.sleep(10)
-        assert two.told == []
-        two.elect()
-        await asyncio.sleep(0.1)
-        assert two.told == [("a", "Unknown", "Online")]
-
-
-async def test_over_many_handovers_each_change_is_told_exactly_once(store):
-    one, two = await both(store)
-    told: Counter[tuple[str, str]] = Counter()
-    async with running(one, two):
-        states = (NodeState.OFFLINE, NodeState.ONLINE)
-        for operator in (one, two):
-            operator.beat("a")
-        for turn in range(40):
-            await asyncio.sleep(0.3 if turn % 3 else 7)
-            state = states[turn % 2]
-            if turn % 4 == 1:
-                one.depose()
-                two.depose()
-            for operator in (one, two):
-                operator.move("a", state, f"Turn{turn}")
-            if turn % 4 == 1:
-                await asyncio.sleep(1)
-                (one if turn % 8 == 1 else two).elect()
-        await asyncio.sleep(1)
-    for operator in (one, two):
-        told.update((before, after) for _, before, after in operator.told)
-    assert told == {("Unknown", "Online"): 1, ("Online", "Offline"): 20, ("Offline", "Online"): 20}

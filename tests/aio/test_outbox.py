@@ -109,6 +109,24 @@ async def test_no_pause_is_longer_than_the_owner_allows():
     assert 9 < max(pauses) <= 10
 
 
+async def test_a_short_limit_holds_from_the_first_pause_after_each_success():
+    server = Server()
+    outbox: Outbox[int] = Outbox(
+        server.send, errors=(RefusedError,), clock=LoopClock(), longest_pause=0.5, jitter=lambda: 1
+    )
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(outbox.run())
+        outbox.put(1)
+        await asyncio.sleep(1)
+        server.up = False
+        outbox.put(2)
+        await asyncio.sleep(10)
+        task.cancel()
+    assert server.taken == [1]
+    attempts = server.attempts[1:]
+    assert len(attempts) == pytest.approx(20, abs=1)
+
+
 async def test_a_send_that_hangs_is_a_failure_and_not_the_end():
     server = Server()
     server.delay = 1e6

@@ -10,7 +10,9 @@ import pytest
 from citadel_k8s.agent.main import Agent, collectors_of
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.config import AgentSettings
+from citadel_k8s.publishers.api import ApiPublisher
 from citadel_k8s.publishers.fake import FakePublisher
+from citadel_k8s.publishers.token import token_value
 
 SETTINGS = AgentSettings(
     node_name="n1",
@@ -118,12 +120,17 @@ async def test_a_goodbye_that_fails_in_an_unheard_of_way_closes_everything_all_t
     assert publisher.closed
 
 
-async def test_no_pause_of_the_way_out_is_longer_than_the_interval_from_afar():
+async def test_no_pause_of_the_way_out_is_longer_than_a_sixth_of_the_interval_from_afar():
     agent = an_agent(FakePublisher(), interval_seconds=300.0)
     assert agent._outbox is not None
-    pauses = [agent._outbox._pause() for _ in range(10)]
-    assert max(pauses) <= 30
+    assert 15 <= max(agent._outbox._pause() for _ in range(10)) <= 30
     current = agent._configuration.current
-    object.__setattr__(current, "interval_seconds", 5.0)
+    object.__setattr__(current, "interval_seconds", 12.0)
     agent._apply(current)
-    assert max(agent._outbox._pause() for _ in range(10)) <= 5
+    assert 1 <= max(agent._outbox._pause() for _ in range(10)) <= 2
+
+
+async def test_where_an_api_counts_the_attempts_a_pause_may_be_as_long_as_the_interval():
+    agent = an_agent(ApiPublisher("http://127.0.0.1:9", token_value("t")), interval_seconds=20.0)
+    assert agent._outbox is not None
+    assert 10 <= max(agent._outbox._pause() for _ in range(10)) <= 20
