@@ -42,6 +42,13 @@ a person took back."""
 
 CONFLICT: Final = 409
 
+REFUSALS: Final = frozenset(range(400, 500)) - {401, 429}
+"""HTTP statuses that may speak of the one Node, as where a webhook guards it."""
+
+REFUSED_MAX: Final = 8
+"""Nodes that may be refused in one look before the rest is left for the next: without the right to
+change any, nobody has to be told of each."""
+
 _ACTIONS: Final = {
     "Cordoned": "cordoned",
     "Uncordoned": "uncordoned",
@@ -116,6 +123,7 @@ class Cordon:
     _ours: dict[str, dict[str, Any]] | None = None
     _declined: set[str] = field(default_factory=set[str])
     _listed_at: float = 0.0
+    _refused: int = 0
     _trouble: RepeatLog = field(init=False)
 
     def __post_init__(self) -> None:
@@ -135,15 +143,16 @@ class Cordon:
         if not self.leads():
             self._forget()
             return
+        self._refused = 0
         try:
             await self._once()
         except KubeError as error:
-            self._trouble.failed(error=str(error))
-            self.metrics.cordons.labels(action="failed").inc()
+            self._failed(error)
         except Exception as error:  # noqa: BLE001 - told here
             self._trouble.failed(error=repr(error), exc_info=error)
         else:
-            self._trouble.recovered()
+            if not self._refused:
+                self._trouble.recovered()
 
     def alerts(self) -> Iterable[Alert]:
         """Give what people are to be alerted of: that the breaker is open."""
@@ -293,7 +302,7 @@ class Cordon:
                 self._say("Uncordoned", "uncordoned the Node: its hardware is well", record)
 
     async def _change(self, name: str, patch: dict[str, Any]) -> dict[str, Any] | None:
-        """Patch a Node; None if somebody else was faster, and it is to be looked at anew."""
+        """Patch a Node; None if it is to be looked at anew: changed by another, or refused."""
         if not self.leads():
             return None
         try:
@@ -302,7 +311,15 @@ class Cordon:
             if error.status == CONFLICT:
                 self._listed_at = -LISTING
                 return None
-            raise
+            if error.status not in REFUSALS or self._refused >= REFUSED_MAX:
+                raise
+            self._refused += 1
+            self._failed(error)
+            return None
+
+    def _failed(self, error: KubeError) -> None:
+        self._trouble.failed(error=str(error))
+        self.metrics.cordons.labels(action="failed").inc()
 
     def _say(self, reason: str, message: str, record: NodeRecord) -> None:
         kind: Kind = "Warning" if reason == "Cordoned" else "Normal"

@@ -106,6 +106,7 @@ class Housekeeping:
     _groups_due: float = 0.0
     _unused: dict[str, float] = field(default_factory=dict[str, float])
     _repeats: dict[str, RepeatLog] = field(default_factory=dict[str, RepeatLog])
+    _refused: set[str] = field(default_factory=set[str])
 
     async def run(self) -> None:
         """Clear up for ever, while this operator leads."""
@@ -192,6 +193,9 @@ class Housekeeping:
             return
         now_ms = (await self.stream.head()).now_ms
         given_up = [r for r in self.registry.objects() if self._reason(r, proved, now_ms)]
+        # A round ends with a refusal; one object that a webhook guards must not end each of them.
+        self._refused &= {record.name for record in given_up}
+        given_up.sort(key=lambda record: record.name in self._refused)
         for record in given_up[:REMOVED_AT_ONCE]:
             # Asked again: the one before took its time, and the node may have spoken.
             reason = self._reason(record, proved, now_ms)
@@ -206,6 +210,7 @@ class Housekeeping:
             await self.api.delete_fabric_node(observed.name, uid=observed.uid)
         except KubeError as error:
             if error.status not in NOT_THERE:
+                self._refused.add(observed.name)
                 raise
             return  # the watch tells what is there instead
         self.registry.forget_object(observed.name, observed.uid)

@@ -2,6 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from citadel_k8s.config import Cordon as Settings
@@ -9,7 +10,7 @@ from citadel_k8s.domain.breaker import CLOSING
 from citadel_k8s.domain.cordoning import BY, DECLINED, LABEL
 from citadel_k8s.errors import ConfigError, KubeError
 from citadel_k8s.models.fabricnode import NodeState
-from citadel_k8s.operator.cordon import CLEAN, SETTLE, TICK, Cordon
+from citadel_k8s.operator.cordon import CLEAN, REFUSED_MAX, SETTLE, TICK, Cordon
 from citadel_k8s.operator.newsmetrics import NewsMetrics
 from citadel_k8s.operator.records import NodeRecord
 from tests.unit.domain.samples import gpu
@@ -315,6 +316,41 @@ async def test_a_server_in_trouble_means_that_nothing_is_done() -> None:
     scene.api.fault = None
     await scene.pass_time(10)
     assert scene.api.cordoned() == {"n1"}
+
+
+async def test_a_node_that_a_webhook_guards_keeps_no_other_from_being_cordoned() -> None:
+    scene = Scene()
+    patch = scene.api.patch_node
+
+    async def guarded(name: str, change: dict[str, Any]) -> dict[str, Any]:
+        if name == "n1":
+            raise KubeError(403, "a webhook guards it")
+        return await patch(name, change)
+
+    scene.api.patch_node = guarded
+    scene.set_faults("n1", "n2")
+    with structlog.testing.capture_logs() as lines:
+        scene.restart()
+        await scene.pass_time(100)
+    assert scene.api.cordoned() == {"n2"}
+    assert [line["event"] for line in lines if "cordon" in line["event"]] == [
+        "cordon_failing",
+        "cordoned",
+    ]
+
+
+async def test_without_the_right_to_change_nodes_few_are_asked_for() -> None:
+    scene = Scene(400)
+    asked: list[str] = []
+
+    async def refuse(name: str, _: dict[str, Any]) -> dict[str, Any]:
+        asked.append(name)
+        raise KubeError(403, "no rights")
+
+    scene.api.patch_node = refuse
+    scene.set_faults(*(f"n{number}" for number in range(1, 31)))
+    await scene.pass_time(SETTLE + TICK)
+    assert len(asked) == REFUSED_MAX + 1
 
 
 async def test_who_does_not_lead_does_nothing() -> None:

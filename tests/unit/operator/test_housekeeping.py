@@ -118,6 +118,28 @@ async def test_one_trouble_keeps_nothing_else_from_being_cleared_up(house):
     assert house.kube.objects == {}
 
 
+async def test_an_object_that_the_server_keeps_does_not_keep_the_others(house):
+    for name in ("gpu-1", "gpu-2", "gpu-3"):
+        await house.add(name, **house.silent_since(100))
+    delete = house.kube.delete_fabric_node
+
+    async def guarded(name, *, uid=None):
+        if name != "gpu-3":
+            raise KubeError(403, "a webhook guards it")
+        return await delete(name, uid=uid)
+
+    house.kube.delete_fabric_node = guarded
+    house.world.clock.advance(HOUR)
+    for _ in range(3):
+        await house.keeping.once()
+    assert set(house.kube.objects) == {"gpu-1", "gpu-2"}
+    house.kube.delete_fabric_node = delete
+    await house.keeping.once()
+    assert house.kube.objects == {}
+    await house.keeping.once()
+    assert house.keeping._refused == set()
+
+
 async def test_without_redis_nobody_is_given_up(house):
     await house.add(**house.silent_since(100))
     house.world.clock.advance(HOUR)
