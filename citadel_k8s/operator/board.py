@@ -36,6 +36,11 @@ class Board:
         Changes with it.
     active : bool
         Whether it is known, and this operator's to tell.
+    early : bool
+        Whether nothing but the alerts about the fleet is known, and these are this operator's to
+        tell: it leads, and has not read the stream yet.
+    epoch : int
+        Changes when all is forgotten; what fired before it is not over because of that.
     """
 
     def __init__(
@@ -47,7 +52,8 @@ class Board:
     ) -> None:
         self.firing: dict[AlertKey, Alert] = {}
         self.version = 0
-        self.active = False
+        self.active = self.early = False
+        self.epoch = 0
         self._registry = registry
         self._clock = clock
         self._metrics = metrics
@@ -63,9 +69,10 @@ class Board:
 
     def clear(self) -> None:
         """Forget everything: somebody else tells from now on."""
-        if self.active:
-            self.active = False
+        if self.active or self.early:
+            self.active = self.early = False
             self.version += 1
+            self.epoch += 1
             self.firing.clear()
             self._by_node.clear()
             self._fleet.clear()
@@ -83,7 +90,17 @@ class Board:
             self._look(node_id, self._registry.nodes.get(node_id))
         self._stirred.clear()
         self._look_at_fleet()
-        self.active = True
+        self.active, self.early = True, False
+        if self.version != before:
+            self._count()
+
+    def refresh_early(self) -> None:
+        """Bring into line what is about the fleet: a closed way must not be well by a restart."""
+        if self.active:
+            self.clear()
+        before = self.version
+        self._look_at_fleet()
+        self.early = True
         if self.version != before:
             self._count()
 

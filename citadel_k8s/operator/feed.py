@@ -55,6 +55,7 @@ class Feed:
         self._holds = repeat * REPEATS_HELD
         self._tick = tick
         self._ledger = Ledger(repeat)
+        self._epoch = board.epoch
 
     async def run(self) -> None:
         """Feed for ever."""
@@ -64,8 +65,10 @@ class Feed:
 
     async def once(self) -> None:
         """Tell what is due, as far as it is taken."""
-        if not self._board.active:
+        if self._epoch != self._board.epoch:
+            self._epoch = self._board.epoch
             self._ledger.clear()
+        if not (self._board.active or self._board.early):
             return
         if not self._delivery.ready:
             return

@@ -75,9 +75,9 @@ def build(
         Whether this operator has read the stream to its end once, and leads. Not whether the
         stream can be read just now: what fires goes on firing while Redis is away.
     tells : callable or None
-        Whether this operator leads, if only in name: how the pipe fares is an Event also of one
-        that could not read the stream yet. Of nodes it hears nothing until it may; ``leads`` if
-        None.
+        Whether this operator leads, if only in name: how the pipe fares is an Event and an alert
+        also of one that could not read the stream yet. Of nodes it says nothing until it may;
+        ``leads`` if None.
     pipeline : callable
         Gives reason and message while heartbeats cannot arrive; None if they can, or may.
 
@@ -110,5 +110,6 @@ def build(
         book=book,
         store=letters,
         others=others,
+        tells=tells,
     )
     return News(recorder, notifier, cordon, letters)

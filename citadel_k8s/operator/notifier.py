@@ -69,6 +69,9 @@ class Notifier:
         Where Redis keeps what was told, and what could not be.
     others : callable
         Gives the alerts about the fleet as a whole, such as a pipe that is down.
+    tells : callable or None
+        Whether this operator leads, if only in name: Alertmanager is told of the fleet's own alerts
+        also by one that could not read the stream yet. `leads` if None.
     repeat : float
         Seconds between two tellings of an alert to Alertmanager.
 
@@ -89,6 +92,7 @@ class Notifier:
         book: Book,
         store: DeadLetters,
         others: Callable[[], Iterable[Alert]] = tuple,
+        tells: Callable[[], bool] | None = None,
         repeat: float = REPEAT,
         tick: float = TICK,
     ) -> None:
@@ -96,6 +100,7 @@ class Notifier:
         self._clock = clock
         self._metrics = metrics
         self._leads = leads
+        self._tells = tells or leads
         self._book = book
         self._repeat = repeat
         self._tick = tick
@@ -126,11 +131,14 @@ class Notifier:
 
     async def refresh(self) -> None:
         """Work out what fires now; nothing does as long as it is somebody else's to tell."""
-        if not self._leads():
+        if not self._tells():
             self._board.clear()
             return
         try:
-            await self._board.refresh()
+            if self._leads():
+                await self._board.refresh()
+            else:
+                self._board.refresh_early()
         except Exception as error:  # noqa: BLE001 - told below
             # What fires must not stop being told because of one node of which nothing can be made.
             self._trouble.failed(error=repr(error), exc_info=error)
@@ -148,7 +156,7 @@ class Notifier:
                 self._labels,
                 delivery=delivery,
                 clock=self._clock,
-                leads=self._leads,
+                leads=self._tells,
                 repeat=self._repeat,
                 tick=self._tick,
             )
