@@ -96,6 +96,7 @@ def tell(bench: Bench, kind: str, tally: Tally) -> None:
     # Nobody can tell these from dead ones; better agents make fewer of them.
     lost = tally.unlucky + tally.unlucky_after
     bench.inform(f"{kind}: Offline as all attempts were lost", lost, "nodes")
+    bench.inform(f"{kind}: dead nodes held back in a collapse", tally.held, "nodes")
     bench.inform(f"{kind}: first word unread at the verdict", tally.raced, "nodes")
 
 

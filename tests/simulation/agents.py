@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from citadel_k8s.aio.outbox import BACKOFF_FIRST
 from citadel_k8s.domain.liveness import Policy
-from tests.simulation.weather import DAY, Closure, Stretch, Weather
+from citadel_k8s.operator.reader import READ_PAUSE
+from tests.simulation.weather import DAY, READ_LATEST, Closure, Stretch, Weather
 
 BEAT: Final = 0
 """An entry that says that its node lives."""
@@ -57,7 +58,7 @@ class Happening(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What kind of node it is. Rates are per day of its life."""
+    """What kind of node it is. Rates are per day of its life, ``longest_pause`` per interval."""
 
     policy: Policy
     interval: float
@@ -70,7 +71,7 @@ class Habits:
     retimings: float = 0.3
     flapping: float = 0.15
     junk: float = 4.0
-    longest_pause: float = 1.0
+    longest_pause: float = 1 / 6
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ class Life:
     def live(self) -> list[Happening]:
         """Give all that happens, in the order in which the operator comes to it."""
         self._interval = self.habits.interval
-        self._delay = self.random.uniform(0.01, 0.12)
+        self._delay = self.random.uniform(0.01, READ_PAUSE + 0.02)
         now = self.random.uniform(0.0, self._interval)
         while now < self.weather.end:
             self._start(now)
@@ -247,10 +248,10 @@ class Life:
     def _pause(self, moment: float) -> float:
         random = self.random.random
         stalled = STALLED if random() < 0.5 else 0.01
+        longest = min(LONGEST_PAUSE, self.habits.longest_pause * self._interval) / 2
+        self._base = min(longest, self._base)
         pause = self._base * (1 + random())
-        self._base = min(
-            min(LONGEST_PAUSE, self.habits.longest_pause * self._interval) / 2, self._base * 2
-        )
+        self._base = min(longest, self._base * 2)
         return moment + stalled + pause
 
     def _lands(self, moment: float, latency: float) -> bool:
@@ -325,7 +326,7 @@ class Life:
             delay = self.random.choice((2.0, 8.0, 40.0, 200.0, 600.0))
             landed = old.landed + self.random.uniform(0.1, delay)
             self._at = 0
-            if self._closure_at(landed + 0.2) is not None or landed > self.weather.end:
+            if self._closure_at(landed + READ_LATEST) is not None or landed > self.weather.end:
                 continue
             stamped = self.weather.stretch(landed).stamp(landed)
             self.happenings.append(

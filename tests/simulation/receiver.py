@@ -15,6 +15,7 @@ from citadel_k8s.domain.liveness import Beat, Goodbye, Liveness, Policy
 from citadel_k8s.domain.restoring import Past, recalled, restored
 from citadel_k8s.domain.verdicts import Fault
 from citadel_k8s.models.fabricnode import NodeState
+from citadel_k8s.operator.reader import READ_PAUSE
 from tests.simulation.agents import BEAT, JUNK, Happening
 from tests.simulation.weather import READ_LATEST, Closure, Weather
 
@@ -36,10 +37,10 @@ JUMPS: Final = 13
 ENDS: Final = 14
 """The simulation ends."""
 
-PROOF_LEAST: Final = 0.16
+PROOF_LEAST: Final = READ_PAUSE + 0.06
 """Seconds from a deadline to its verdict at least: what lay in the stream then was read first."""
 
-PROOF_SPREAD: Final = 2.2
+PROOF_SPREAD: Final = 2.4
 """Seconds by which that varies: two reads' waits, the pause after each and a tick."""
 
 JUST_PROVED: Final = 2.5
@@ -123,8 +124,10 @@ class Receiver:
     changes: list[Change] = field(default_factory=list[Change])
     live: Liveness | None = None
     _offset: float = 0.0
-    _before: tuple[Liveness | None, float] = (None, 0.0)
+    _before: tuple[Liveness | None, float, float] = (None, 0.0, -inf)
     _stamp: float = 0.0
+    _place: float = -inf
+    _counted_to: float = -inf
     _heard_at: float = 0.0
     _oldest: float = JUST_PROVED
 
@@ -180,7 +183,8 @@ class Receiver:
         if heard.state is not live.state:
             self.changes.append(Change(now, live.state, heard.state))
         if heard is not live:
-            self._before, self._stamp, self._heard_at = (self.live, self._stamp), stamped, now
+            self._before = (self.live, self._stamp, self._place)
+            self._stamp, self._place, self._heard_at = stamped, happening.landed, now
         self.live = heard
 
     def _become(self, live: Liveness, now: float) -> None:
@@ -200,6 +204,7 @@ class Receiver:
     def _restart(self, closed: Closure, now: float) -> None:
         """Forget all but what the object says, up to two seconds old, and the snapshot."""
         written_by = closed.start - 2.0 * (closed.start % 1.0)
+        self._counted_to = -inf
         known = [change for change in self.changes if change.at <= written_by]
         if not known or self.live is None:
             self.live = None
@@ -208,13 +213,15 @@ class Receiver:
         reason = "AgentSilent" if state is NodeState.OFFLINE else "Heartbeat"
         policy = self.machine.policy(self.policy)
         live = self.machine.restored(policy, now, state=state, reason=reason, message="as it was")
-        saved = (self.live, self._stamp)
+        saved = (self.live, self._stamp, self._place)
         if closed.start - self._heard_at < SAVED_EVERY and self._before[0] is not None:
             saved = self._before
+        self._counted_to = saved[2]
         if saved[0].last_beat is not None:
             past = Past(
                 now - max(0.0, now + self._offset - saved[1]),
                 saved[0].boot_id, saved[0].seq, saved[0].former_boots, changes=saved[0].changes,
+                former_seqs=saved[0].former_seqs,
             )  # fmt: skip
             live = self.machine.recalled(replace(live, policy=saved[0].policy), past, now)
         if live.state is not self.changes[-1].state:
@@ -223,11 +230,13 @@ class Receiver:
 
     def _read_again(self, closed: Closure, past: Sequence[Happening], now: float) -> None:
         since = self.weather.kept_since(now)
+        counted_to = -inf if closed.reset else self._counted_to
         again = [
             happening
             for happening in reversed(past)
             if happening.code in HEARD
-            and since <= happening.landed <= closed.start
+            and max(since, counted_to) <= happening.landed <= closed.start
+            and happening.landed != counted_to
             and happening.read <= closed.start
             and not self.weather.vanished(happening.landed, now)
         ]

@@ -12,8 +12,9 @@ from typing import Final, Literal
 DAY: Final = 86_400.0
 """Seconds of a day."""
 
-READ_LATEST: Final = 0.2
-"""Seconds after its way reopened within which everything that waited has been read."""
+READ_LATEST: Final = 0.3
+"""Seconds after its way reopened within which everything that waited has been read: a pause of the
+reader's, and more."""
 
 RETENTION: Final = 900.0
 """Seconds that the stream keeps of the past."""
