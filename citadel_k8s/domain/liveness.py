@@ -147,10 +147,17 @@ def answering(node: Liveness, now: float, *, message: str | None = None) -> Live
     return shown(asked, now)
 
 
-def postponed(node: Liveness, seconds: float) -> Liveness:
-    """Let silence count later: the one who listens stood still for so long."""
+def postponed(node: Liveness, seconds: float, *, woke: float = float("inf")) -> Liveness:
+    """Let silence count later: the one who listens stood still for so long.
+
+    What has been deferred since it woke counts from then, and does not add up with the pause.
+    """
     if node.deadline is None:
         return node
+    if node.not_before - node.policy.stale_after >= woke:
+        awaited = node.phase in {Phase.SPEAKING, Phase.NEW}
+        due = node.quiet_since + node.policy.timeout + seconds if awaited else node.deadline
+        return replace(node, deadline=max(node.deadline, due))
     return replace(node, deadline=node.deadline + seconds, not_before=node.not_before + seconds)
 
 

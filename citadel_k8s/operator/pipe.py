@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.domain.collapse import LATE_MIN, Arrivals, Collapse, Releases, watched
-from citadel_k8s.domain.life import Phase
+from citadel_k8s.domain.life import Liveness, Phase
 from citadel_k8s.domain.pipe import (
     STARTING,
     PipeCondition,
@@ -184,7 +184,7 @@ class Pipe:
         ruling = judged(
             silence,
             collapsed=self.collapsed,
-            grace_until=self._grace_until(live.policy.stale_after),
+            grace_until=self._grace_until(live),
             release=lambda rank: self._releases.moment(record.node_id, rank, now, fleet),
         )
         if ruling.verdict == "offline" and self.collapsed and spoke:
@@ -224,7 +224,8 @@ class Pipe:
         _log.warning("stood_still", seconds=round(seconds, 1))
         self._metrics.own_pauses.inc()
         self._paused = (now, seconds)
-        self._registry.shift(min(seconds, SHIFT_MAX))
+        # Whoever reads the stream may have woken first, and put the deadlines off by itself.
+        self._registry.shift(min(seconds, SHIFT_MAX), woke=now - OWN_PAUSE)
         if seconds > SHIFT_MAX:
             self._opened_at = now  # nobody is heard yet that spoke meanwhile
 
@@ -248,9 +249,12 @@ class Pipe:
     def _reopening(self, now: float, seconds: float) -> bool:
         return self._opened_at is not None and now - self._opened_at < seconds
 
-    def _grace_until(self, stale_after: float) -> float:
+    def _grace_until(self, live: Liveness) -> float:
         moments = [m for m in (self._opened_at, self._collapse.ended_at) if m is not None]
-        return max(moments, default=float("-inf")) + stale_after
+        opened = max(moments, default=float("-inf"))
+        if live.last_beat is not None and live.last_beat > opened:
+            return float("-inf")  # it was heard since: its way is open, and its silence its own
+        return opened + live.policy.stale_after
 
     def _living(self) -> int:
         tally = self._registry.tally

@@ -79,12 +79,12 @@ class Roster:
             record.live = deferred(record.live, until)
             self.vigil.defer(record.node_id, record.live, until)
 
-    def shift(self, seconds: float) -> None:
-        """Let all deadlines come later: this process itself stood still for so long."""
+    def shift(self, seconds: float, *, woke: float = float("inf")) -> None:
+        """Let all deadlines come later: this process itself stood still until it woke."""
         for record in self.nodes.values():
             live = record.live
             if live.deadline is not None:
-                record.live = postponed(live, seconds)
+                record.live = postponed(live, seconds, woke=woke)
                 self.vigil.silences.set(record.node_id, record.live.deadline)
 
     def _new(self, node_id: str, now: float) -> NodeRecord:

@@ -329,6 +329,21 @@ def test_a_pause_of_the_listener_lengthens_a_wait_and_nothing_after_it():
     assert postponed(expired(away, 730), 20).deadline is None
 
 
+def test_a_pause_adds_nothing_to_what_was_deferred_since_the_listener_woke():
+    deferred_since = deferred(online(100), 137 + 15)
+    late = postponed(deferred_since, 37, woke=135)
+    assert late.deadline == 100 + 35 + 37
+    assert late.not_before == 137 + 15
+    assert postponed(late, 2, woke=135).deadline == late.deadline
+    assert postponed(deferred_since, 37, woke=138).deadline == 137 + 15 + 37
+
+
+def test_a_wait_that_was_deferred_since_the_listener_woke_stays_as_long_as_that():
+    away = hear(online(100), 110, goodbye=Goodbye("upgrade", expected_back=20))
+    away = postponed(deferred(away, 150 + 15), 30, woke=149)
+    assert away.deadline == 150 + 15
+
+
 def test_an_old_goodbye_does_not_make_a_dead_node_a_leaving_one():
     gone = expired(online(100), 200)
     heard = hear(gone, 300, age=150, seq=101, goodbye=Goodbye("terminating"))

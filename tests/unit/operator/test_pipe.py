@@ -200,3 +200,36 @@ def test_who_returned_is_no_longer_counted_among_the_fallen():
     assert not rig.pipe.collapsed
     assert rig.pipe._fallen == set()
     assert rig.reason() == "Healthy"
+
+
+def test_a_node_heard_since_the_way_opened_has_no_grace_when_it_dies_after_that():
+    rig = Rig()
+    rig.beat()
+    slow = {"intervalSeconds": 60, "missedHeartbeats": 1, "skewSeconds": 5}
+    for name in ("gpu-0", "gpu-1"):
+        rig.world.observe(name, heartbeat=slow)
+        rig.world.beat(name, envelope={"intervalSeconds": 60})
+    rig.run(20, "gpu-2", "gpu-3")
+    rig.reader.down = True
+    rig.run(10, "gpu-2", "gpu-3")
+    rig.reader.down = False
+    rig.run(2, "gpu-2", "gpu-3")
+    rig.world.beat("gpu-1", envelope={"intervalSeconds": 60})  # its last word
+    rig.run(66, "gpu-2", "gpu-3")
+    assert rig.world.state("gpu-1") == "Offline"
+    assert rig.world.state("gpu-0") == "Online", "nobody knows yet whether it can be heard"
+    rig.run(27, "gpu-2", "gpu-3")
+    assert rig.world.state("gpu-0") == "Offline"
+
+
+def test_a_pause_and_what_the_reader_made_of_it_do_not_add_up():
+    rig = Rig()
+    rig.beat()
+    rig.run(5)
+    rig.clock.advance(20)
+    rig.world.registry.defer(rig.clock.monotonic())  # the reader woke first
+    rig.beat("gpu-1", "gpu-2", "gpu-3")
+    rig.run(29.5, "gpu-1", "gpu-2", "gpu-3")  # silent for 54.5 s, of which it stood still for 20
+    assert rig.world.state("gpu-0") == "Online"
+    rig.run(2, "gpu-1", "gpu-2", "gpu-3")
+    assert rig.world.state("gpu-0") == "Offline"
