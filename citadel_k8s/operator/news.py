@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.config import OperatorSettings
 from citadel_k8s.domain.alerts import Alert, pipeline_alert
-from citadel_k8s.errors import ConfigError
+from citadel_k8s.errors import ConfigError, StreamError
 from citadel_k8s.operator.cordon import Cordon, NodeApi
 from citadel_k8s.operator.events import EventApi, Recorder
 from citadel_k8s.operator.messenger import Book
@@ -46,7 +47,8 @@ class News:
                 for part in (self.recorder, self.notifier, self.cordon):
                     group.create_task(part.run(), name=type(part).__name__.lower())
         finally:
-            await self.letters.close()
+            with suppress(StreamError):
+                await self.letters.close()
 
 
 def build(

@@ -1,10 +1,12 @@
 """The operator's connections to Redis, opened from its settings and closed together."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from citadel_k8s.config import OperatorSettings
-from citadel_k8s.errors import ConfigError
+from citadel_k8s.errors import ConfigError, StreamError
 from citadel_k8s.operator.canary import CANARY_LENGTH, CANARY_STREAM
 from citadel_k8s.stores.configsender import ConfigSender
 from citadel_k8s.stores.housekeeping import RedisConfigGroups
@@ -12,6 +14,14 @@ from citadel_k8s.stores.streams import RedisStatusStream
 
 CANARY_TIMEOUT: Final = 3.0
 """Seconds for an answer to a canary, as to an agent that publishes."""
+
+
+class Closing(Protocol):
+    """What is to be let go of."""
+
+    async def close(self) -> None:
+        """Let go of the connections; StreamError if the server hangs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,12 @@ class Stores:
         )
 
     async def close(self) -> None:
-        """Let go of all connections."""
-        for store in (self.stream, self.canary, self.memory, self.configs, self.groups):
-            await store.close()
+        """Let go of all connections, side by side: the process ends, whatever becomes of them."""
+        async with asyncio.TaskGroup() as group:
+            for store in (self.stream, self.canary, self.memory, self.configs, self.groups):
+                group.create_task(_close(store), name="close")
+
+
+async def _close(store: Closing) -> None:
+    with suppress(StreamError):
+        await store.close()

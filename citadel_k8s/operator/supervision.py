@@ -74,24 +74,15 @@ class Supervision:
         backoff = Backoff(PAUSE_FIRST, PAUSE_MAX)
         while True:
             began = self._clock.monotonic()
-            error = await self._once(part)
+            error = await _outcome(part)
             now = self._clock.monotonic()
             if now - began > WELL_AFTER:
                 backoff.reset()
             self._tell(name, error, now)
-            await asyncio.sleep(backoff.pause())
-
-    async def _once(self, part: Part) -> BaseException | None:
-        try:
-            await part.run()
-        except asyncio.CancelledError as error:
             task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            return error  # not ours: something that it waited for was cancelled
-        except Exception as error:  # noqa: BLE001 - told by who asks
-            return error
-        return None  # no part ends by itself, but nobody else would notice
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError  # it failed over its end, and is not to begin anew
+            await asyncio.sleep(backoff.pause())
 
     def _tell(self, name: str, error: BaseException | None, now: float) -> None:
         said = "it ended" if error is None else _cause(error)
@@ -106,3 +97,17 @@ def _cause(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return _cause(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
     return repr(error)[:CAUSE_MAX]
+
+
+async def _outcome(part: Part) -> BaseException | None:
+    """Run a part and give what it raised; only a cancellation that is meant for it goes through."""
+    try:
+        await part.run()
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return error  # something that it waited for was cancelled
+    except Exception as error:  # noqa: BLE001 - told by who asks
+        return error
+    return None  # no part ends by itself, but nobody else would notice

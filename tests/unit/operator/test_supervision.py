@@ -87,3 +87,21 @@ async def test_the_trouble_names_the_part_and_the_first_cause():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_part_that_fails_over_its_end_is_not_begun_anew():
+    class Clumsy(Part):
+        async def run(self) -> None:
+            try:
+                await super().run()
+            finally:
+                raise OSError("cannot be closed")
+
+    supervised, part = Supervision(ManualClock(), METRICS()), Clumsy()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        task = group.create_task(supervised.keep(part, "Clumsy"))
+        await part.ran(1)
+        task.cancel()
+    assert task.cancelled()
+    assert part.runs == 1
+    assert supervised.trouble == "Clumsy: OSError('cannot be closed')"
