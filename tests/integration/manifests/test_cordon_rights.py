@@ -30,6 +30,7 @@ async def admin(binaries: Binaries) -> AsyncIterator[KubeClient]:
             "name": "gpu-1",
             "labels": {"nvidia.com/gpu.present": "true"},
             "annotations": {"somebody": "else"},
+            "finalizers": ["kept.example.org/here"],
         }
         await client.request("POST", NODES, body={"metadata": metadata, "spec": {}})
         yield client
@@ -87,6 +88,8 @@ async def test_with_it_the_operator_cordons_and_uncordons(
         {"metadata": {"annotations": {"somebody": "me"}}},
         {"metadata": {"annotations": {"somebody": None}}},
         {"metadata": {"finalizers": ["x.example.org/y"]}},
+        {"metadata": {"finalizers": ["kept.example.org/here", "x.example.org/y"]}},
+        {"metadata": {"finalizers": None}},
         {"spec": {"providerID": "x://y"}},
         {"spec": {"podCIDR": "10.0.0.0/24"}},
     ],
