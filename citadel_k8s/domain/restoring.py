@@ -43,6 +43,8 @@ class Past:
         When an announced absence ends; None if none was told.
     changes
         Moments of the last changes of state.
+    streak
+        Words in a row since it was down.
     """
 
     last_beat: float
@@ -52,6 +54,7 @@ class Past:
     back_by: float | None = None
     changes: tuple[float, ...] = ()
     former_seqs: tuple[int | None, ...] = ()
+    streak: int = 0
 
 
 def restored(
@@ -124,7 +127,7 @@ def recalled(node: Liveness, past: Past, now: float) -> Liveness:
         seq=past.seq,
         former_boots=past.former_boots,
         former_seqs=(*past.former_seqs, *unnumbered),
-        streak=0 if node.phase is Phase.DOWN else CONFIRMING_REPORTS,
+        streak=past.streak if node.phase is Phase.DOWN else CONFIRMING_REPORTS,
         changes=past.changes[-flapping.FLAPPING_CHANGES :],
         flapping=flapping.is_flapping(past.changes, now),
     )

@@ -141,6 +141,8 @@ class Memory:
     position
         That entry's id as it lies in the stream. Where the server's clock was set back since the
         stream began, its milliseconds stand ahead of ``id_ms``; None if it is not known.
+    streak
+        Words in a row since it was down.
     """
 
     id_ms: int
@@ -155,6 +157,7 @@ class Memory:
     changes_ms: tuple[int, ...] = ()
     former_seqs: tuple[int | None, ...] = ()
     position: EntryId | None = None
+    streak: int = 0
 
     @classmethod
     def of(cls, record: "NodeRecord") -> "Memory | None":
@@ -178,6 +181,7 @@ class Memory:
             back_ms=_moment_ms(record, live.deadline or 0.0) if leaving else None,
             changes_ms=tuple(_moment_ms(record, moment) for moment in live.changes),
             position=record.last_id,
+            streak=live.streak if live.down else 0,
         )
 
     @property
@@ -192,7 +196,10 @@ class Memory:
         """
         past = self._past(now)
         policy = node.policy.paced(self.interval)
-        if node.phase is Phase.DOWN and self.age >= policy.timeout:
+        absence = policy.timeout
+        if self.back_ms is not None:
+            absence = min(absence, (self.back_ms - self.id_ms) / 1000)
+        if node.phase is Phase.DOWN and self.age >= absence:
             return recalled(node, past, now)
         same = (self.state, self.reason) == (node.state.value, node.reason)
         told = restored(
@@ -218,6 +225,7 @@ class Memory:
             seq=self.seq,
             former_boots=self.former_boots,
             former_seqs=self.former_seqs,
+            streak=self.streak,
             back_by=None if self.back_ms is None else moment(self.back_ms),
             changes=tuple(moment(ms) for ms in self.changes_ms),
         )

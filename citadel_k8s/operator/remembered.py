@@ -33,6 +33,7 @@ class Line(NamedTuple):
     """What the snapshot has of one node; ``ms`` is None for one that nobody ever heard.
 
     The last word lies in the stream as ``ms + ahead`` and ``within``, the two halves of its id.
+    ``streak`` counts the words since, of one that is down: the next makes it return.
     """
 
     ms: int | None
@@ -47,9 +48,10 @@ class Line(NamedTuple):
     former_seqs: tuple[int | None, ...] = ()
     ahead: int = 0
     within: int = 0
+    streak: int = 0
 
 
-_LATER: Final[tuple[Any, ...]] = ([], 0, 0)
+_LATER: Final[tuple[Any, ...]] = ([], 0, 0, 0)
 """The last items, as a line has them that was written before they were added."""
 
 _FIRST: Final = len(Line._fields) - len(_LATER)
@@ -73,13 +75,14 @@ def line_of(record: NodeRecord) -> Line:
         memory.changes_ms if memory else (),
         live.former_seqs,
         *_place(record),
+        live.streak if live.down else 0,
     )
 
 
 def encoded(line: Line) -> bytes:
     """Give a line as a field's value."""
-    rare = line[_FIRST:] == ((), 0, 0)
-    return pydantic_core.to_json((VERSION, *(line[:_FIRST] if rare else line)))
+    plain = line[_FIRST:] == ((), 0, 0, 0)
+    return pydantic_core.to_json((VERSION, *(line[:_FIRST] if plain else line)))
 
 
 def decoded(value: bytes) -> Line | None:
@@ -96,7 +99,7 @@ def decoded(value: bytes) -> Line | None:
     ms, boot_id, seq, state, reason, interval, former, back, changes = items[:_FIRST]
     # What a line lacks was written before these could be told.
     later: list[Any] = [*items[_FIRST:], *_LATER[len(items) - _FIRST :]]
-    seqs, ahead, within = later[: len(_LATER)]
+    seqs, ahead, within, streak = later[: len(_LATER)]
     sound = (
         _text(state)
         and state in _STATES
@@ -108,13 +111,14 @@ def decoded(value: bytes) -> Line | None:
         and (interval is None or (_number(interval) and interval > 0))
         and _whole(ahead)
         and _whole(within)
+        and _whole(streak)
     )
     boots, moments, numbers = _all(_text, former), _all(_whole, changes), _all(_numbered, seqs)
     if not sound or boots is None or moments is None or numbers is None:
         return None
     return Line(
         ms, boot_id, seq, state, reason, interval, boots[-FORMER_BOOTS_MAX:], back,
-        moments[-CHANGES_MAX:], numbers[-FORMER_BOOTS_MAX:], ahead, within,
+        moments[-CHANGES_MAX:], numbers[-FORMER_BOOTS_MAX:], ahead, within, streak,
     )  # fmt: skip
 
 
@@ -133,6 +137,7 @@ def memory_of(line: Line, now_ms: int) -> Memory:
         back_ms=line.back_ms,
         changes_ms=line.changes_ms,
         former_seqs=line.former_seqs if len(line.former_seqs) == len(line.former_boots) else (),
+        streak=line.streak,
         position=None if line.ms is None else EntryId(line.ms + line.ahead, line.within),
     )
 

@@ -72,7 +72,9 @@ def fleet_day(
     tally.count_weather(sky, nodes)
 
 
-def conceded(sky: Weather, told: Sequence[Sequence[Happening]]) -> list[float | None]:
+def conceded(
+    sky: Weather, told: Sequence[Sequence[Happening]], slack: float = READ_LATEST
+) -> list[float | None]:
     """Give for each closure from when on everybody is given time to be heard; None for nobody.
 
     An operator that was there counts from the end; a new one takes it from a hole in the stream.
@@ -84,7 +86,7 @@ def conceded(sky: Weather, told: Sequence[Sequence[Happening]]) -> list[float | 
     for closure in sky.closures:
         now = closure.end + READ_LATEST
         if closure.trouble != "restarted":
-            found.append(now if closure.defers() else None)
+            found.append(now if closure.defers(slack) else None)
             continue
         first = bisect_right(moments, sky.kept_since(closure.end))
         kept = [

@@ -49,9 +49,9 @@ class Closure:
         """Whether the stream's ids may have gone back."""
         return self.emptied or self.lost > 0
 
-    def defers(self) -> bool:
-        """Whether the reader gives everybody time to be heard again."""
-        return self.reset or self.end + READ_LATEST - self.start > GAP
+    def defers(self, slack: float) -> bool:
+        """Whether the reader gives everybody time: its last proof is older by so many seconds."""
+        return self.reset or self.end + slack - self.start > GAP
 
 
 @dataclass(frozen=True, slots=True)

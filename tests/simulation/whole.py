@@ -245,7 +245,7 @@ def simulate(
     """Let a fleet live and the operator watch it; count."""
     where = tally.where
     told = [life.live() for life in lives]
-    time_from = conceded(sky, told)
+    time_from = conceded(sky, told, OPENING + READ_BLOCK)
     stream = SimulatedStream(sky, landings(lives, told, random))
     objects = {life.name: _object(number, life) for number, life in enumerate(lives)}
     operator = Operator(sky, stream, objects, random, proof_of or (_itself))

@@ -118,6 +118,22 @@ async def test_the_next_word_of_the_same_process_counts_wherever_it_lies():
         registry.hear(after.world.entry(boot="b9", seq=1), 0.0, position=first)
 
 
+async def test_a_node_on_its_way_back_needs_no_more_words_for_a_restart():
+    setting = Setting()
+    for _ in range(6):
+        setting.speak("gpu-1")
+        await setting.pass_time(10)
+    setting.speak("gpu-2")
+    await setting.pass_time(50, speaking=("gpu-1",))
+    setting.speak("gpu-2")
+    after = await taken_over(setting)
+    assert after.world.state("gpu-2") == "Offline"
+    after.world.clock.advance(10)
+    setting.speak("gpu-2")
+    await after.reader.step()
+    assert after.world.state("gpu-2") == "Online"
+
+
 async def test_once_all_was_read_no_places_are_kept():
     after = await taken_over(StandingStill())
     await after.reader.step()

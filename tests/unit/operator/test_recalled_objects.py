@@ -36,6 +36,16 @@ def test_a_node_that_fell_silent_meanwhile_is_written():
     assert projector.due() == ["gpu-1"]
 
 
+@pytest.mark.parametrize(("back", "state"), [(20, "Offline"), (60, "Draining")])
+def test_one_whose_announced_absence_was_over_stays_as_its_object_has_it(back, state):
+    world = World()
+    world.observe(status={"state": "Offline"})
+    ms = 1_795_420_000_000
+    left = ("boot-gpu-1", 5, (), "Draining", "Terminating", 10.0, 25.0, ms + back * 1000)
+    world.registry.recall("gpu-1", Memory(ms, *left))
+    assert world.state() == state
+
+
 def test_a_node_that_has_long_been_down_is_confirmed_as_ever():
     world, projector = recalled("Offline", "AgentSilent", 5000)
     world.clock.advance(10_000)

@@ -59,6 +59,7 @@ lines = st.builds(
     former_seqs=st.lists(st.none() | st.integers(0, 2**53), max_size=8).map(tuple),
     ahead=st.integers(0, 2**53),
     within=st.integers(0, 2**53),
+    streak=st.integers(0, 9),
 )
 
 
@@ -73,7 +74,7 @@ def test_a_line_is_short():
 
 
 def altered(at, value):
-    parts = [*GOOD, [6], 0, 3] if at >= len(GOOD) else list(GOOD)
+    parts = [*GOOD, [6], 0, 3, 1] if at >= len(GOOD) else list(GOOD)
     parts[at] = value
     return parts
 
@@ -101,6 +102,7 @@ def altered(at, value):
                 (7, None), (7, "boot"), (7, [1]), (7, [[]]),
                 (8, -1), (8, "soon"), (9, None), (9, 5), (9, [None]), (9, ["x"]),
                 (10, None), (10, [-1]), (10, ["x"]), (11, -1), (11, None), (12, 0.5), (12, "0"),
+                (13, -1), (13, None),
             ]
         ),
     ],
@@ -123,8 +125,8 @@ def test_no_document_makes_it_fail(document):
 
 
 def test_a_longer_line_of_the_same_version_is_read_as_far_as_it_is_known():
-    line = LINE._replace(former_seqs=(6,), ahead=5, within=3)
-    assert decoded(json.dumps([*GOOD, [6], 5, 3, "new"]).encode()) == line
+    line = LINE._replace(former_seqs=(6,), ahead=5, within=3, streak=1)
+    assert decoded(json.dumps([*GOOD, [6], 5, 3, 1, "new"]).encode()) == line
 
 
 def test_a_line_without_what_was_added_later_is_read():
