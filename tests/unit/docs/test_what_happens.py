@@ -29,6 +29,11 @@ TESTS: dict[str, tuple[str, ...]] = {
         "test_a_hanging_valkey_makes_nobody_offline",
         "test_a_hanging_valkey_is_told_in_one_line_in_figures_and_by_the_probe",
     ),
+    "Redis is away when": (
+        "test_redis_away_before_the_reader_began_is_its_trouble",
+        "test_how_the_pipe_fares_is_an_event_also_of_who_cannot_read_the_stream_yet",
+        "test_an_alert_about_the_way_goes_on_firing_over_a_restart_while_redis_is_away",
+    ),
     "Redis lost its data": (
         "test_a_valkey_that_lost_its_data_begins_a_new_epoch_and_makes_nobody_offline",
     ),
@@ -78,6 +83,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "a Node leaves": (
         "test_the_object_of_a_node_that_left_the_cluster_is_deleted",
         "test_the_object_of_a_node_that_still_speaks_is_kept",
+    ),
+    "an object is to be deleted": (
+        "test_a_deletion_that_is_refused_is_no_failed_sweep_and_keeps_no_other_orphan",
+        "test_an_object_that_the_server_keeps_does_not_keep_the_others",
     ),
     "a definition that is older": (
         "test_what_an_older_definition_drops_is_not_written_for_ever",
