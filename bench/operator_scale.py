@@ -158,9 +158,13 @@ async def _stop(bench: Bench, size: Size, scale: Scale, watch: Watch) -> None:
     await scale.stack.valkey.pause()
     await asyncio.sleep(size.stop)
     await scale.stack.valkey.resume()
+    back = CLOCK.monotonic()
     await asyncio.sleep(1 if bench.quick else size.policy.timeout)
     told = [node for node in watch.told if node.startswith("sim-")]
     bench.at_most("false Offline, Redis hangs", len(told), "nodes", 0, naive=len(watch.naive))
+    # Who dies unheard since then has its time from the return of Redis, and not from its last word.
+    heard = scale.fleet.heard
+    await until(lambda: min(heard.values()) > back, timeout=60)
     await scale.settled(size.fleet)
     watch.told.clear()
 

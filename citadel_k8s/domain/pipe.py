@@ -95,6 +95,8 @@ def judged(
     """
     now, finding = silence.now, silence.finding
     if finding.verdict == "alive":
+        if silence.pending and silence.held < PROBE_WAIT:
+            return Ruling("hold", until=now + PROBE_STEP)  # it answered a while ago
         # Of a way that broke one object tells, and not each node's own.
         held = Ruling("hold", until=now + HOLD_STEP)
         broken = collapsed or now < grace_until

@@ -5,6 +5,7 @@ asked while it lived it is remembered whether that is so.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -56,6 +57,7 @@ class Controls:
         self._places = {True: 0, False: 0}
         self._unsure: dict[str, Probe] = {}
         self._closed: set[str] = set()
+        self._once_more: deque[str] = deque()
 
     def vouches(self, node_id: str, outcome: Outcome, now: float) -> bool:
         """Say whether such an outcome tells this node, if dead, from one that lives."""
@@ -64,7 +66,9 @@ class Controls:
         return self._results[self._of_cluster(node_id)].vouches(outcome, now)
 
     def choose(self, *, few: bool) -> list[NodeRecord]:
-        """Give the next nodes to ask: all that live, in turn.
+        """Give the next nodes to ask: those whose door is closed of late, and all in turn.
+
+        One question that was lost must not make a door count as closed for a whole turn.
 
         Parameters
         ----------
@@ -73,7 +77,8 @@ class Controls:
         """
         ids = list(self._registry.nodes)
         wanted = max(CONTROL_NODES, 0 if few else len(ids) // CONTROL_ROUNDS)
-        return [record for kind in self._results for record in self._living(ids, kind, wanted)]
+        found = [record for kind in self._results for record in self._living(ids, kind, wanted)]
+        return [*self._asked_once_more(wanted, {record.node_id for record in found}), *found]
 
     def note(self, node_id: str, probe: Probe) -> None:
         """Take what a node answered that seemed to live."""
@@ -101,6 +106,17 @@ class Controls:
                 self._count(node_id, probe)
         self._closed &= nodes.keys()
 
+    def _asked_once_more(self, wanted: int, chosen: set[str]) -> list[NodeRecord]:
+        found = list[NodeRecord]()
+        while self._once_more and len(found) < wanted:
+            node_id = self._once_more.popleft()
+            record = self._registry.nodes.get(node_id)
+            if record is None or node_id in chosen or node_id in self._registry.late:
+                continue
+            if record.live.fresh and self._addresses(record):
+                found.append(record)
+        return found
+
     def _living(self, ids: list[str], of_cluster: bool, wanted: int) -> list[NodeRecord]:  # noqa: FBT001
         stride, first, found = _stride(len(ids)), self._places[of_cluster], list[NodeRecord]()
         for place in range(first, first + min(len(ids), max(CONTROL_CANDIDATES, 2 * wanted))):
@@ -118,8 +134,9 @@ class Controls:
         self._results[self._of_cluster(node_id)].note(probe.asked_at, probe.outcome)
         if probe.outcome in {Outcome.ANSWERS, Outcome.UNPROVED}:
             self._closed.discard(node_id)
-        else:
+        elif node_id not in self._closed:
             self._closed.add(node_id)
+            self._once_more.append(node_id)
 
     def _of_cluster(self, node_id: str) -> bool:
         return node_id in self._registry.kube_nodes

@@ -79,9 +79,12 @@ class Evidence:
         )
 
     def pending(self, record: NodeRecord) -> bool:
-        """Say whether a first answer is under way; one that nobody began is begun."""
-        if record.node_id not in self._registry.late and record.live.phase is Phase.SPEAKING:
-            self._prober.want(record)
+        """Say whether an answer is under way that may say more; one that nobody began is begun."""
+        if record.live.phase is Phase.SPEAKING:
+            if record.node_id not in self._registry.late:
+                self._prober.want(record)
+            elif record.held_since is None:
+                self._prober.recheck(record)
         return self._prober.pending(record)
 
     def witnesses(self, now: float) -> Witnesses:

@@ -22,6 +22,7 @@ def ruled(record: NodeRecord, ruling: Ruling, now: float) -> Liveness:
     """Give the node as it is after the ruling; the record keeps since when it is held."""
     match ruling.verdict:
         case "answers":
+            record.held_since = None
             return answering(record.live, now, message=ruling.message)
         case "hold":
             record.held_since = now if record.held_since is None else record.held_since

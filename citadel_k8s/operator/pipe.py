@@ -88,7 +88,7 @@ class Witness(Protocol):
         ...
 
     def pending(self, record: NodeRecord) -> bool:
-        """Say whether a first answer is under way; begin one if nobody did."""
+        """Say whether an answer is under way that may say more; begin one if nobody did."""
         ...
 
     def witnesses(self, now: float) -> Witnesses:

@@ -53,7 +53,15 @@ MANY: Final = 1000
 asked for as long as it does."""
 
 DOUBT_DELAY: Final = 3.0
-"""Seconds before a node is asked once more that answered before and does not now."""
+"""Seconds before a node is asked once more that answered before and does not now, or where nobody
+can tell who answers."""
+
+UNDECIDED: Final = frozenset({Outcome.UNPROVED, Outcome.GARBLED})
+"""Outcomes that speak neither for a node nor against it: a proxy before it, or whoever has its port
+for a moment."""
+
+UNDECIDED_MAX: Final = 256
+"""Nodes that are asked so soon for that: it would be a hundred questions a second of more."""
 
 KEPT: Final = 5.0
 """Seconds for which a node is remembered that is wanted but not late, by its own short policy."""
@@ -115,6 +123,7 @@ class Prober:
         self._known: dict[str, float] = {}
         self._results: dict[str, Probe] = {}
         self._doubted: set[str] = set()
+        self._undecided: set[str] = set()
         self._first: deque[str] = deque()
         self._repeated: deque[str] = deque()
         self._waiting: set[str] = set()
@@ -147,6 +156,15 @@ class Prober:
         if not known:
             self._queue(self._first, record.node_id)
 
+    def recheck(self, record: NodeRecord) -> None:
+        """Ask a node now that answered a while ago: it may have died since."""
+        node_id, probe = record.node_id, self.result(record)
+        if self.resting or node_id not in self._known:
+            return
+        if probe is not None and self._is_old_answer(probe):
+            self._queue(self._first, node_id)
+            self._dispatch()
+
     def result(self, record: NodeRecord) -> Probe | None:
         """Give the last answer since the node's last word, unless it is too old to be one."""
         probe, live = self._results.get(record.node_id), record.live
@@ -156,14 +174,22 @@ class Prober:
         return probe if age <= RESULT_PERIODS * live.policy.stale_after else None
 
     def pending(self, record: NodeRecord) -> bool:
-        """Say whether an answer is under way that would be the first since its last word."""
-        if self.result(record) is not None:
+        """Say whether an answer is under way that may say more than is known.
+
+        It is the first since its last word, or comes after one that is not of this moment.
+        """
+        probe = self.result(record)
+        if probe is not None and not self._is_old_answer(probe):
             return False
         return record.node_id in self._waiting or record.node_id in self._asking
 
     def vouches(self, node_id: str, outcome: Outcome, now: float) -> bool:
         """Say whether such an outcome tells a dead node from one that lives."""
         return self._controls.vouches(node_id, outcome, now)
+
+    def _is_old_answer(self, probe: Probe) -> bool:
+        old = self._clock.monotonic() - probe.asked_at > REPEAT_MIN
+        return old and probe.outcome is Outcome.ANSWERS
 
     # --- who is asked when
 
@@ -193,6 +219,7 @@ class Prober:
         del self._known[node_id]
         self._results.pop(node_id, None)
         self._doubted.discard(node_id)
+        self._undecided.discard(node_id)
         self._waiting.discard(node_id)
         self._again.set(node_id, None)
 
@@ -280,6 +307,7 @@ class Prober:
             self._controls.stand_in(node_id, probe, now)
         delay = max(REPEAT_MIN, record.live.policy.interval)
         delay *= 2 if len(self._known) > MANY else 1
+        self._undecided.discard(node_id)
         if probe.outcome is Outcome.VOID:
             delay = DOUBT_DELAY
         elif self._doubtful(node_id, known, probe):
@@ -288,6 +316,9 @@ class Prober:
         else:
             self._doubted.discard(node_id)
             self._results[node_id] = probe
+            if probe.outcome in UNDECIDED and len(self._undecided) < UNDECIDED_MAX:
+                self._undecided.add(node_id)
+                delay = DOUBT_DELAY
         self._again.set(node_id, now + delay)
 
     def _doubtful(self, node_id: str, known: Probe | None, probe: Probe) -> bool:

@@ -43,6 +43,49 @@ async def test_nodes_that_lose_power_are_offline_in_time(share: float, outcome: 
         assert fleet.pipe.condition().reason == "Healthy"
 
 
+async def test_nodes_that_answered_just_before_they_lost_power_are_asked_anew():
+    async with Fleet(20).running() as fleet:
+        await asyncio.sleep(30)
+        dead = fleet.names[:14]
+        fleet.fall_silent(dead)
+        await asyncio.sleep(T_FAILURE - INTERVAL - 1)  # all are late by now, and all have answered
+        assert fleet.offline_at == {}
+        fleet.fall_silent(dead, Outcome.REFUSED)
+        await asyncio.sleep(INTERVAL + 5)
+        assert set(fleet.offline_at) == set(dead)
+        assert max(fleet.delays()) < 2
+
+
+async def test_a_dead_node_whose_port_somebody_has_for_a_while_is_asked_again_soon():
+    async with Fleet(20).running() as fleet:
+        await asyncio.sleep(30)
+        dead = fleet.names[:14]
+        fleet.fall_silent(dead, Outcome.REFUSED)
+        fleet.fall_silent(dead[:3], Outcome.UNPROVED)
+        fleet.doors.asked.clear()
+        await asyncio.sleep(T_FAILURE)
+        assert len(fleet.offline_at) == 11
+        assert all(fleet.doors.asked[fleet.addresses[name]] >= 5 for name in dead[:3])
+        fleet.fall_silent(dead[:3], Outcome.REFUSED)
+        await asyncio.sleep(8)  # the next question within 3 s, and the next look 4 s after that
+        assert set(fleet.offline_at) == set(dead)
+
+
+async def test_a_few_lost_questions_to_living_nodes_do_not_hold_these_when_they_die():
+    async with Fleet(100).running() as fleet:
+        controls = fleet.evidence._prober._controls
+        for address in fleet.doors.nodes:
+            fleet.doors.broken[address] = Outcome.TIMED_OUT
+        await fleet.until(lambda: controls._unsure, 60)
+        fleet.doors.broken.clear()
+        once = set(controls._unsure)
+        await asyncio.sleep(120)  # by then so few failures among so many answers say nothing
+        fleet.fall_silent({*once, *fleet.names[:70]}, Outcome.REFUSED)
+        await asyncio.sleep(T_FAILURE + 5)
+        assert once <= set(fleet.offline_at)
+        assert max(fleet.delays()) < 2
+
+
 async def test_an_operator_that_reaches_no_node_takes_no_timeout_for_a_death():
     fleet = Fleet(20)
     for address in fleet.doors.nodes:

@@ -42,6 +42,11 @@ def test_a_question_under_way_is_waited_for_four_seconds_and_no_longer():
     assert judged(silence(NONE, pending=True, held=PROBE_WAIT)).verdict == "offline"
 
 
+def test_who_answered_a_while_ago_and_is_being_asked_anew_is_waited_for_as_long():
+    assert judged(silence(ALIVE, pending=True)) == Ruling("hold", until=1000.5)
+    assert judged(silence(ALIVE, pending=True, held=PROBE_WAIT)).verdict == "answers"
+
+
 def test_who_answers_in_a_collapse_keeps_its_state_however_long_it_lasts():
     for held in (None, T, 100 * T):
         ruling = judged(silence(ALIVE, held=held), collapsed=True, release=lambda _: 0.0)

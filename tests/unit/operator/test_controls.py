@@ -46,6 +46,24 @@ def test_a_large_fleet_is_asked_faster_unless_there_is_no_room():
     assert len(group.controls.choose(few=True)) == CONTROL_NODES
 
 
+def test_a_door_found_closed_is_tried_once_more_in_the_next_round():
+    group = Group(400)
+    group.answer("gpu-7", Outcome.TIMED_OUT)
+    group.answer("gpu-8", Outcome.TIMED_OUT)
+    group.answer("gpu-9", Outcome.TIMED_OUT)
+    group.beat_later()
+    group.world.registry.late.add("gpu-8")
+    chosen = [record.node_id for record in group.controls.choose(few=False)]
+    assert chosen[:2] == ["gpu-7", "gpu-9"]
+    group.answer("gpu-0", Outcome.ANSWERS)
+    group.answer("gpu-7", Outcome.ANSWERS)
+    group.answer("gpu-9", Outcome.TIMED_OUT)
+    group.beat_later()
+    assert group.controls._closed == {"gpu-8", "gpu-9"}
+    chosen = [record.node_id for record in group.controls.choose(few=False)]
+    assert "gpu-9" not in chosen, "it waits for its turn, as all closed ones do"
+
+
 def test_nodes_of_the_cluster_and_others_are_told_apart():
     group = Group(40)
     for name in group.names[:10]:
