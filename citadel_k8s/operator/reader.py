@@ -35,6 +35,10 @@ PIPE_GAP: Final = 5.0
 """Seconds without proof after which the pipe, not the nodes, was silent: longer than a read with
 its timeout on a healthy server, shorter than half of the fastest profile's interval."""
 
+CLOCK_JUMP: Final = 1.0
+"""Seconds by which the server's clock and this one's come apart before the server's was set: more
+than an answer is late on a healthy network, less than any silence depends on."""
+
 REJECTIONS_TOLD: Final = 1024
 """Pairs of node and reason whose rejections are told apart: a sender of nonsense gets one line,
 not a thousand, and cannot fill the memory with made-up names either."""
@@ -73,6 +77,7 @@ class Reader:
     _resumed_ms: int = 0
     _from_zero: bool = False
     _head: StreamHead | None = None
+    _ahead: float | None = None
     _told: dict[tuple[str, str], Suppressor] = field(
         default_factory=dict[tuple[str, str], Suppressor]
     )
@@ -138,6 +143,7 @@ class Reader:
     async def _look_at_head(self, read: Sequence[Entry] = ()) -> StreamHead:
         """Ask where the stream stands; ``read`` are the entries in hand that are not taken yet."""
         head = await self.stream.head()
+        self._follow_clock(head.now_ms / 1000)
         if self._counted is not None:
             self._counted += len(read)
         known_to = max(self.cursor, self.registry.counted.upto)
@@ -153,6 +159,14 @@ class Reader:
             self._account(head.added)
         self._head = head
         return head
+
+    def _follow_clock(self, server_now: float) -> None:
+        """Keep moments by the server's clock right when it is set: a snapshot tells ages by them."""
+        ahead = server_now - self.clock.monotonic()
+        jump = 0.0 if self._ahead is None else ahead - self._ahead
+        if self._ahead is None or abs(jump) > CLOCK_JUMP:
+            self._ahead = ahead
+            self.registry.redate(round(jump * 1000))
 
     def _account(self, added: int | None) -> None:
         """Compare, at the stream's end, how many entries it got with how many came out of it."""
@@ -181,6 +195,8 @@ class Reader:
                 heard = replace(entry, id=EntryId(head.now_ms, 0))
             try:
                 told_age = (head.now_ms - heard.id.ms) / 1000
+                if told_age - oldest > CLOCK_JUMP:
+                    heard = replace(entry, id=EntryId(head.now_ms - round(oldest * 1000), 0))
                 self.registry.hear(heard, min(oldest, told_age), position=entry.id)
             except WireError as error:
                 self._reject(entry, error)

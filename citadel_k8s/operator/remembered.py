@@ -109,7 +109,8 @@ def decoded(value: bytes) -> Line | None:
         and (seq is None or _whole(seq))
         and (back is None or _whole(back))
         and (interval is None or (_number(interval) and interval > 0))
-        and _whole(ahead)
+        and type(ahead) is int
+        and 0 <= (ms or 0) + ahead < 2**64
         and _whole(within)
         and _whole(streak)
     )
@@ -174,7 +175,7 @@ def _numbered(value: Any) -> bool:
 
 def _place(record: NodeRecord) -> tuple[int, int]:
     last, heard = record.last_id, record.heard_ms
-    return (0, 0) if last is None or heard is None else (max(0, last.ms - heard), last.seq)
+    return (0, 0) if last is None or heard is None else (last.ms - heard, last.seq)
 
 
 def _number(value: Any) -> bool:

@@ -87,6 +87,12 @@ class Roster:
                 record.live = postponed(live, seconds, woke=woke)
                 self.vigil.silences.set(record.node_id, record.live.deadline)
 
+    def redate(self, ms: int) -> None:
+        """Tell all moments by the stream server's clock anew: it was set by so much."""
+        for record in self.nodes.values():
+            if ms and record.heard_ms is not None:
+                record.heard_ms = max(0, record.heard_ms + ms)
+
     def _new(self, node_id: str, now: float) -> NodeRecord:
         name = keys.object_name(node_id)
         if name in self._by_name:
