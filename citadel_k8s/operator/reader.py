@@ -161,7 +161,7 @@ class Reader:
         return head
 
     def _follow_clock(self, server_now: float) -> None:
-        """Keep moments by the server's clock right when it is set: a snapshot tells ages by them."""
+        """Keep moments by the server's clock right when it is set: ages are told by them."""
         ahead = server_now - self.clock.monotonic()
         jump = 0.0 if self._ahead is None else ahead - self._ahead
         if self._ahead is None or abs(jump) > CLOCK_JUMP:
