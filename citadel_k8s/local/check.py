@@ -55,6 +55,11 @@ async def check(demo: Demo, report: Report, show: Report) -> None:
     report(f"all {len(names)} nodes are Online")
     show(await demo.kubectl("get", "fabricnodes"))
 
+    report(f"what was told of {victim.name}, and how heartbeats arrive")
+    about = f"involvedObject.name={_object(demo, victim)}"
+    show(await demo.kubectl("get", "events", "--sort-by=.lastTimestamp", "--field-selector", about))
+    show(await demo.kubectl("get", "fabricstatus"))
+
 
 async def _until(demo: Demo, wanted: dict[str, str], timeout: float) -> None:
     began = demo.clock.monotonic()
