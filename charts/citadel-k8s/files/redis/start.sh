@@ -10,6 +10,6 @@ umask 077
 cat >/tmp/users.acl <<EOF
 user default reset on nopass +ping
 user agent reset on >${AGENT_PASSWORD} ~node:status:stream &node:status:* -@all +@connection -@admin -@dangerous +xadd +publish (~jobs:v1:config +xreadgroup +xack +xpending +xrange +xgroup|create +xinfo|stream +xinfo|groups) (~dlq:v1:config +xadd) (&config:node:* &node:presence:* +subscribe +unsubscribe) (&node:presence:* +publish)
-user operator reset on >${OPERATOR_PASSWORD} -@all +@connection -@admin -@dangerous +multi +exec +discard +time (~node:status:stream +xread +xrange +xtrim +xlen +xinfo|stream) (~citadel:* +@stream +@hash +expire +del) (~jobs:v1:config +xadd +xtrim +xinfo|stream +xinfo|groups +xinfo|consumers +xgroup|destroy) (~dlq:v1:* +xadd) (&config:node:* +publish)
+user operator reset on >${OPERATOR_PASSWORD} -@all +@connection -@admin -@dangerous +multi +exec +discard +time (~node:status:stream +xread +xrange +xtrim +xlen +xinfo|stream) (~citadel:* +@stream +@hash) (~jobs:v1:config +xadd +xtrim +xinfo|stream +xinfo|groups +xinfo|consumers +xgroup|destroy) (~dlq:v1:* +xadd) (&config:node:* +publish)
 EOF
 exec valkey-server /etc/valkey/valkey.conf
