@@ -43,8 +43,9 @@ WRITES_AT_ONCE: Final = 8
 FAST_RATE: Final = 50.0
 """Writes per second for changes of state and detail, over the whole fleet."""
 
-SLOW_RATE: Final = 10.0
-"""Writes per second for texts and refreshes, over the whole fleet."""
+SLOW_RATE: Final = 9.5
+"""Writes per second for texts and refreshes, over the whole fleet: with the second's worth that a
+full bucket holds, ten over any half minute."""
 
 ANSWER_LATE: Final = 5.0
 """Seconds without an answer to a write after which the server is said not to answer: a hundred
