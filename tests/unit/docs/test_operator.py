@@ -129,7 +129,7 @@ def test_the_columns_of_the_page_are_those_of_the_definition():
         (f"saved every {memory.SAVE_INTERVAL:.0f} s and {memory.URGENT_GAP} s", "At a start"),
         (f"{memory.SPEC_HOURS:.0f} h", "At a start"),
         (f"{projector.FAST_RATE:.0f} writes a second", "Writes"),
-        (f"{projector.SLOW_RATE:.0f} for texts", "Writes"),
+        (f"{projector.SLOW_RATE:g} for texts", "Writes"),
         (f"{projector.WRITES_AT_ONCE} under way", "Writes"),
         (f"{housekeeping.ENTRY_MINUTES:.0f} minutes", "What it clears up"),
         (f"{housekeeping.GROUP_HOURS:.0f} h", "What it clears up"),
