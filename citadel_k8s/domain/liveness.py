@@ -80,9 +80,9 @@ def rejection(node: Liveness, beat: Beat, now: float) -> str | None:
     What is older than a word that counted was counted before it: a stream is in order, and begins
     anew only where it is read again, by an operator that knows more than its beginning.
 
-    A former process counts again once the one after it has been silent for the whole timeout:
-    whoever still speaks then is no straggler, but the node's own agent after somebody tried out
-    a second one.
+    A former process counts again once the one after it has been silent for one and a half
+    intervals: whoever still speaks then is no straggler, but the node's own agent, after somebody
+    tried out a second one, or after a last word of the process before it arrived late.
     """
     known = node.last_seq(beat.boot_id)
     if known is not None and beat.seq is not None and beat.seq <= known:
@@ -91,7 +91,7 @@ def rejection(node: Liveness, beat: Beat, now: float) -> str | None:
         return None
     if node.last_beat is not None and beat.at < node.last_beat - AGES_DIFFER:
         return "Outdated"
-    if beat.boot_id is None or beat.boot_id not in node.former_boots or _was_down(node, beat):
+    if beat.boot_id is None or beat.boot_id not in node.former_boots or _was_silent(node, beat):
         return None
     # That there are two is known: whoever stays when one says goodbye is the node's own.
     stays = node.phase is Phase.LEAVING and node.doubled_until > now
@@ -168,14 +168,14 @@ def deferred(node: Liveness, until: float) -> Liveness:
     return replace(node, not_before=until, deadline=max(node.deadline, until))
 
 
-def _was_down(node: Liveness, beat: Beat) -> bool:
-    """Say whether the node was silent for the whole timeout before this word.
+def _was_silent(node: Liveness, beat: Beat) -> bool:
+    """Say whether the node was silent for longer than a living one is, before this word.
 
     A stream that is read again tells of such a silence when it is long over.
     """
     if node.phase is Phase.DOWN:
         return True
-    return node.last_beat is not None and beat.at - node.last_beat >= node.policy.timeout
+    return node.last_beat is not None and beat.at - node.last_beat >= node.policy.stale_after
 
 
 def _untroubled(node: Liveness, now: float) -> bool:

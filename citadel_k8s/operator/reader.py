@@ -75,6 +75,7 @@ class Reader:
     _counted: int | None = None
     _newest_ms: int = 0
     _resumed_ms: int = 0
+    _dark_ms: int = 0
     _from_zero: bool = False
     _head: StreamHead | None = None
     _ahead: float | None = None
@@ -214,7 +215,7 @@ class Reader:
         hole = self.registry.policy.interval * 1000
         for entry in entries:
             if entry.id.ms - self._newest_ms > hole:
-                self._resumed_ms = entry.id.ms
+                self._resumed_ms, self._dark_ms = entry.id.ms, entry.id.ms - self._newest_ms
             self._newest_ms = max(self._newest_ms, entry.id.ms)
 
     def _reject(self, entry: Entry, error: WireError, cause: Exception | None = None) -> None:
@@ -255,7 +256,9 @@ class Reader:
             # The stream was away or its clock jumped, and this operator was not there to see it:
             # who has not spoken since then gets the time that it would have given.
             since = max(0, head.now_ms - self._resumed_ms) / 1000
-            self.registry.defer(self.clock.monotonic() - since)
+            # How old words from before a long darkness are, nobody knows: a clock may have jumped.
+            whole = self._dark_ms / 1000 > self.registry.policy.timeout
+            self.registry.defer(self.clock.monotonic() - since, whole=whole)
         self.registry.counted.clear()
         self.first_proof.set()
         _log.info("caught_up", cursor=str(self.cursor), nodes=len(self.registry.nodes))

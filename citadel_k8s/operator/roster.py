@@ -72,10 +72,14 @@ class Roster:
         """Give the node of an object."""
         return self.nodes.get(self._by_name.get(name, ""))
 
-    def defer(self, now: float) -> None:
-        """Let nobody's silence count before one and a half intervals: nobody could be heard."""
+    def defer(self, now: float, *, whole: bool = False) -> None:
+        """Let nobody's silence count before one and a half intervals: nobody could be heard.
+
+        With ``whole`` not before the whole timeout: nor is it known how long they had been silent.
+        """
         for record in self.nodes.values():
-            until = now + record.live.policy.stale_after
+            policy = record.live.policy
+            until = now + (policy.timeout if whole else policy.stale_after)
             record.live = deferred(record.live, until)
             self.vigil.defer(record.node_id, record.live, until)
 

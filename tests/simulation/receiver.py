@@ -17,7 +17,7 @@ from citadel_k8s.domain.verdicts import Fault
 from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.operator.reader import READ_PAUSE
 from tests.simulation.agents import BEAT, JUNK, Happening
-from tests.simulation.weather import READ_LATEST, Closure, Weather
+from tests.simulation.weather import READ_LATEST, Closure, Given, Weather
 
 HEARD: Final = frozenset({BEAT, JUNK})
 """What the operator reads."""
@@ -111,7 +111,7 @@ class Receiver:
         What the node's object says of its heartbeats.
     weather : Weather
         The troubles of its fleet.
-    time_from : sequence of float or None
+    time_from : sequence of Given or None
         For each closure, from when on everybody is given time to be heard; None for nobody.
     machine : Machine
         The rules.
@@ -119,7 +119,7 @@ class Receiver:
 
     policy: Policy
     weather: Weather
-    time_from: Sequence[float | None]
+    time_from: Sequence[Given | None]
     machine: Machine = field(default_factory=Machine)
     changes: list[Change] = field(default_factory=list[Change])
     live: Liveness | None = None
@@ -243,7 +243,7 @@ class Receiver:
         for happening in sorted(again, key=lambda happening: happening.landed):
             self._hear(happening, now)
 
-    def _open(self, time_from: float | None) -> None:
+    def _open(self, time_from: Given | None) -> None:
         live = self.live
         if live is not None and time_from is not None:
-            self.live = self.machine.deferred(live, time_from + live.policy.stale_after)
+            self.live = self.machine.deferred(live, time_from.until(live.policy))

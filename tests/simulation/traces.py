@@ -12,7 +12,7 @@ from tests.simulation.agents import BEAT, JUNK, Habits, Happening, Life
 from tests.simulation.receiver import Change, Machine, Receiver, troubles
 from tests.simulation.tally import Tally
 from tests.simulation.truth import Truth
-from tests.simulation.weather import DAY, READ_LATEST, Climate, Weather, weather
+from tests.simulation.weather import DAY, READ_LATEST, Climate, Given, Weather, weather
 
 FLEET: Final = 25
 """Nodes of one fleet: enough that its stream is seldom quiet."""
@@ -74,19 +74,20 @@ def fleet_day(
 
 def conceded(
     sky: Weather, told: Sequence[Sequence[Happening]], slack: float = READ_LATEST
-) -> list[float | None]:
+) -> list[Given | None]:
     """Give for each closure from when on everybody is given time to be heard; None for nobody.
 
-    An operator that was there counts from the end; a new one takes it from a hole in the stream.
+    An operator that was there counts from the end; a new one takes it from a hole in the stream,
+    and gives the whole timeout after one that is longer.
     """
     spoken = [h for happenings in told for h in happenings if h.code in {BEAT, JUNK}]
     spoken.sort(key=lambda h: h.landed)
     moments = [h.landed for h in spoken]
-    found: list[float | None] = []
+    found: list[Given | None] = []
     for closure in sky.closures:
         now = closure.end + READ_LATEST
         if closure.trouble != "restarted":
-            found.append(now if closure.defers(slack) else None)
+            found.append(Given(now) if closure.defers(slack) else None)
             continue
         first = bisect_right(moments, sky.kept_since(closure.end))
         kept = [
@@ -94,19 +95,20 @@ def conceded(
             for h in spoken[first : bisect_right(moments, closure.end)]
             if not sky.vanished(h.landed, closure.end)
         ]
-        found.append(now - _since_hole(kept, closure.end + sky.stretch(now).offset))
+        since, whole = _since_hole(kept, closure.end + sky.stretch(now).offset)
+        found.append(Given(now - since, whole))
     return found
 
 
-def _since_hole(stamps: Sequence[float], now: float) -> float:
+def _since_hole(stamps: Sequence[float], now: float) -> tuple[float, bool]:
     if not stamps or now - max(stamps) > Policy().stale_after:
-        return 0.0
-    newest, resumed = 0.0, 0.0
+        return 0.0, False
+    newest, resumed, dark = 0.0, 0.0, 0.0
     for stamp in stamps:
         if stamp - newest > Policy().interval:
-            resumed = stamp
+            resumed, dark = stamp, stamp - newest
         newest = max(newest, stamp)
-    return max(0.0, now - resumed)
+    return max(0.0, now - resumed), dark > Policy().timeout
 
 
 def naive_changes(happenings: Sequence[Happening], policy: Policy, sky: Weather) -> list[Change]:

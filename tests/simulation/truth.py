@@ -16,7 +16,7 @@ from citadel_k8s.domain.liveness import Policy
 from tests.simulation.agents import BEAT, BLOCKED, DEATH, LOST, Happening
 from tests.simulation.receiver import PROOF_LEAST, PROOF_SPREAD, Change
 from tests.simulation.tally import Tally
-from tests.simulation.weather import READ_LATEST, Closure, Weather
+from tests.simulation.weather import READ_LATEST, Closure, Given, Weather
 
 CLOCKWORK: Final = PROOF_LEAST + PROOF_SPREAD + READ_LATEST
 """Seconds from a deadline to its verdict at most: tick and read."""
@@ -59,7 +59,7 @@ class Truth:
     happenings: Sequence[Happening]
     policy: Policy
     weather: Weather
-    time_from: Sequence[float | None]
+    time_from: Sequence[Given | None]
     opening: float = READ_LATEST
     clockwork: float = CLOCKWORK
     shifts: bool = False
@@ -133,7 +133,7 @@ class Truth:
             bound = max(bound, opened + self.clockwork)
             time_from = self.time_from[number]
             if time_from is not None:
-                given = time_from + self.opening - READ_LATEST + policy.stale_after
+                given = time_from.until(policy) + self.opening - READ_LATEST
                 bound = max(bound, given + self.clockwork)
             bound = max(bound, opened + self._unknown_for(closure, last) + self.clockwork)
             if self.shifts and closure.trouble == "paused":

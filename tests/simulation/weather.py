@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal
 
+from citadel_k8s.domain.liveness import Policy
+
 DAY: Final = 86_400.0
 """Seconds of a day."""
 
@@ -23,6 +25,18 @@ GAP: Final = 5.0
 """Seconds without proof from which the reader takes the pipe for what was silent."""
 
 Trouble = Literal["refused", "hung", "paused", "restarted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """From when on everybody is given time to be heard; ``whole``: all of the timeout."""
+
+    since: float
+    whole: bool = False
+
+    def until(self, policy: Policy) -> float:
+        """Give when that time is over for a node."""
+        return self.since + (policy.timeout if self.whole else policy.stale_after)
 
 
 @dataclass(frozen=True, slots=True)

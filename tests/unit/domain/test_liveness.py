@@ -101,34 +101,6 @@ def test_duplicates_and_replays_are_refused(boot, seq, why):
     assert rejection(node, Beat(at=101, boot_id=boot, seq=seq), 101) == why
 
 
-def test_a_former_process_never_comes_back():
-    node = hear(online(100), 110, boot="b", seq=1)
-    straggler = Beat(at=111, boot_id="a", seq=500)
-    assert rejection(node, straggler, 111) == "FormerBoot"
-    assert beaten(node, straggler, 111) is node
-
-
-def test_the_nodes_own_agent_is_heard_again_after_a_second_one_came_and_went():
-    node = hear(online(100), 110, boot="second", seq=1)
-    node = hear(node, 111, boot="second", seq=2, goodbye=Goodbye("terminating"))
-    assert hear(node, 120, boot="a").state is NodeState.DRAINING
-    gone = expired(node, 111 + 120)
-    once = hear(gone, 240, boot="a")
-    assert once.state is NodeState.OFFLINE
-    back = hear(once, 250, boot="a")
-    assert back.state is NodeState.ONLINE
-    assert rejection(back, Beat(at=251, boot_id="second", seq=3), 251) == "FormerBoot"
-
-
-def test_one_straggler_of_a_former_process_brings_no_dead_node_back():
-    node = hear(online(100), 110, boot="b", seq=1)
-    gone = expired(node, 200)
-    assert hear(gone, 201, boot="a", seq=500).state is NodeState.OFFLINE
-    assert (
-        hear(hear(gone, 201, boot="a", seq=500), 202, boot="a", seq=500).state is NodeState.OFFLINE
-    )
-
-
 def test_a_refused_message_does_not_keep_a_node_alive():
     node = online(100)
     assert beaten(node, Beat(at=130, boot_id="a", seq=100), 130).deadline == 135
