@@ -2,7 +2,8 @@
 
 1,000 nodes at 30 s with steady load, beside each other on two stacks: one with the operator, one
 with an operator that writes each heartbeat. etcd's history is compacted each minute; what is in
-use is taken just after, so that the slope tells what stays.
+use is taken just after, so that the slope tells what stays. Both are followed once each object
+has been written anew by the one that runs: what was made beforehand is a little smaller.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from bench._rig import CLOCK
 from bench._scale import Scale, naive_operator, speaking
 from bench.figures import Bench, Curve
 from citadel_k8s.domain.liveness import Policy
+from citadel_k8s.domain.reconcile import REFRESH_GAP
 
 HOUR = 3600.0
 MB = 1e6
@@ -34,15 +36,16 @@ PAUSE = 1.0
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: nodes, seconds between compactions, compactions looked at."""
+    """How much is done: nodes, seconds until each is written anew, and between compactions."""
 
     nodes: int
+    renewal: float
     compaction: float
     rounds: int
 
 
-FULL = Size(nodes=1000, compaction=60, rounds=7)
-QUICK = Size(nodes=60, compaction=4, rounds=2)
+FULL = Size(nodes=1000, renewal=REFRESH_GAP, compaction=60, rounds=14)
+QUICK = Size(nodes=60, renewal=0, compaction=4, rounds=2)
 
 
 @dataclass
@@ -112,6 +115,7 @@ async def ours(bench: Bench, size: Size) -> tuple[Trace, float]:
         async with speaking(scale):
             await scale.settled(size.nodes)
             bench.say(f"ours: {size.nodes} nodes are Online")
+            await asyncio.sleep(size.renewal)
             writes, sent = await scale.writes(), scale.fleet.sent
             trace = await follow(scale, size)
             heartbeats = max(1, scale.fleet.sent - sent)
@@ -125,6 +129,7 @@ async def naive(bench: Bench, size: Size) -> Trace:
         async with naive_operator(scale), asyncio.TaskGroup() as group:
             scale.beside(group, scale.fleet.run())
             bench.say("naive: each heartbeat is written")
+            await asyncio.sleep(size.renewal)
             trace = await follow(scale, size)
             scale.end_background()
         return trace
@@ -137,6 +142,9 @@ async def measure(bench: Bench) -> None:
         first = group.create_task(ours(bench, size))
         second = group.create_task(naive(bench, size))
     (trace, per_heartbeat), other = first.result(), second.result()
+    for word, each in (("ours", trace), ("naive", other)):
+        floors = " ".join(f"{used / MB:.2f}" for used in each.floors()[1])
+        bench.say(f"{word}: MB in use after each compaction: {floors}")
     if bench.quick:  # too short for a slope
         bench.inform("growth of etcd", trace.slope(), "MB/h", naive=other.slope())
         bench.inform("writes", per_heartbeat, "per heartbeat", naive=1)
