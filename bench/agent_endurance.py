@@ -33,7 +33,7 @@ from citadel_k8s.agent.main import Agent
 from citadel_k8s.agent.wiring import Collectors
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.collectors.remote import ChildCollector, FileCollectors, nvml_collector
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.domain.report import Moment
 from citadel_k8s.models.codec import encode
 from citadel_k8s.models.readings import Gpus, Reading

@@ -16,7 +16,9 @@ from typing import Annotated, Any
 import typer
 
 from citadel_k8s import __version__
-from citadel_k8s.config import AgentSettings, OperatorSettings, load
+from citadel_k8s.config.agent import AgentSettings
+from citadel_k8s.config.base import load
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.errors import CitadelError, ConfigError, told
 
 app = typer.Typer(

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from citadel_k8s.agent.main import run
-from citadel_k8s.config import AgentSettings, load
+from citadel_k8s.config.agent import AgentSettings
+from citadel_k8s.config.base import load
 from citadel_k8s.errors import CitadelError, ConfigError, told
 
 

@@ -15,7 +15,7 @@ from citadel_k8s.agent.nodesettings import (
 )
 from citadel_k8s.agent.state import CONFIG_FILE, State
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.domain.configmessage import REASON_MAX
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.nodeconfig import Change, merge

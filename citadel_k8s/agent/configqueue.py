@@ -9,7 +9,7 @@ from citadel_k8s.agent.configledger import Ledger
 from citadel_k8s.agent.configsources import ConfigQueue
 from citadel_k8s.aio.backoff import Backoff
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.config import check_engine
+from citadel_k8s.config.agent import check_engine
 from citadel_k8s.domain.configmessage import (
     REASON_MAX,
     ConfigEntry,

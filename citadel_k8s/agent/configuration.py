@@ -18,7 +18,7 @@ from citadel_k8s.agent.following import Channel, follow
 from citadel_k8s.agent.nodesettings import NodeConfig
 from citadel_k8s.agent.state import State
 from citadel_k8s.aio.clock import Clock, SystemClock
-from citadel_k8s.config import AgentSettings, check_engine
+from citadel_k8s.config.agent import AgentSettings, check_engine
 from citadel_k8s.domain.configmessage import REASON_MAX, Identity, read_hint
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.errors import CitadelError, WireError

@@ -4,7 +4,7 @@ import socket
 import uuid
 
 from citadel_k8s import __version__
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.domain.keys import node_id_from_name
 from citadel_k8s.domain.report import Speaker
 from citadel_k8s.errors import ConfigError, WireError

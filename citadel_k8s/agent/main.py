@@ -29,7 +29,7 @@ from citadel_k8s.agent.wiring import (
 from citadel_k8s.aio.clock import Clock, SystemClock
 from citadel_k8s.aio.outbox import Outbox
 from citadel_k8s.aio.periodic import Ticker
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.known import state_of
 from citadel_k8s.domain.report import Moment, Speaker

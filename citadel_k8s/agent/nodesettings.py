@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from citadel_k8s.config import AgentSettings, EngineEndpoint, check_engine
+from citadel_k8s.config.agent import AgentSettings, EngineEndpoint, check_engine
 from citadel_k8s.domain.configfields import ENGINES_MAX
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.nodeconfig import Values, check

@@ -19,7 +19,7 @@ from citadel_k8s.collectors.fake import FakeEngines, FakeGpus
 from citadel_k8s.collectors.fakepods import FakeContainers, FakePods, FakeProcesses
 from citadel_k8s.collectors.pods import pod_collector
 from citadel_k8s.collectors.remote import FileCollectors, nvml_collector
-from citadel_k8s.config import AgentSettings, EngineEndpoint
+from citadel_k8s.config.agent import AgentSettings, EngineEndpoint
 from citadel_k8s.domain.keys import config_channel, presence_channel
 from citadel_k8s.domain.report import Speaker
 from citadel_k8s.errors import ConfigError

@@ -13,7 +13,7 @@ import aiohttp
 
 from citadel_k8s.collectors.lines import clean
 from citadel_k8s.collectors.podlist import NodePods, read_pods
-from citadel_k8s.config import PodSource
+from citadel_k8s.config.agent import PodSource
 from citadel_k8s.models.readings import Failed, Outcome, Reading
 
 DEADLINE: Final = 2.0

@@ -8,7 +8,7 @@ from typing import Final
 from citadel_k8s.collectors.kubelet import Kubelet
 from citadel_k8s.collectors.podlist import NodePods
 from citadel_k8s.collectors.podlogs import PodLogs
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.models.readings import Absent, Allocation, Failed, Outcome, Pods, Reading
 
 MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})

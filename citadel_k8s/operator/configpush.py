@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from citadel_k8s.aio.backoff import Backoff
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.config import check_engine
+from citadel_k8s.config.agent import check_engine
 from citadel_k8s.domain.desiredconfig import (
     Desired,
     desired_config,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.config import Cordon as CordonSettings
+from citadel_k8s.config.operator import Cordon as CordonSettings
 from citadel_k8s.domain import cordoning
 from citadel_k8s.domain.alerts import Alert
 from citadel_k8s.domain.breaker import Breaker

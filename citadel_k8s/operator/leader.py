@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.clients.kube import KubeClient
-from citadel_k8s.config import Election
+from citadel_k8s.config.operator import Election
 from citadel_k8s.domain.election import (
     NOTHING,
     RETRY,

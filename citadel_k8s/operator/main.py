@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from citadel_k8s.clients.kube import KubeClient
-from citadel_k8s.config import OperatorSettings
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.operator.server import application
 from citadel_k8s.operator.stores import Stores

@@ -9,7 +9,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.config import OperatorSettings
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.domain.alerts import Alert, pipeline_alert
 from citadel_k8s.errors import ConfigError, StreamError
 from citadel_k8s.operator.cordon import Cordon, NodeApi

@@ -15,7 +15,7 @@ from citadel_k8s.clients.alertmanager import Alertmanager
 from citadel_k8s.clients.secretfile import SecretFile
 from citadel_k8s.clients.slack import Slack
 from citadel_k8s.clients.webhook import Webhook
-from citadel_k8s.config import Alerts
+from citadel_k8s.config.operator import Alerts
 from citadel_k8s.domain.alertgroups import Groups
 from citadel_k8s.domain.alertledger import REPEAT
 from citadel_k8s.domain.alerts import Alert, Labels

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self
 
-from citadel_k8s.config import OperatorSettings
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.errors import ConfigError, StreamError
 from citadel_k8s.operator.canary import CANARY_LENGTH, CANARY_STREAM
 from citadel_k8s.stores.configsender import ConfigSender

@@ -6,7 +6,7 @@ from typing import Final
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.clients.health import HealthClient
 from citadel_k8s.clients.kube import KubeClient
-from citadel_k8s.config import OperatorSettings
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.domain.liveness import Liveness, Policy
 from citadel_k8s.errors import KubeError, StreamError
 from citadel_k8s.operator.broadcast import Broadcast

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from citadel_k8s.agent.configuration import Configuration
 from citadel_k8s.agent.state import State
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.domain.configmessage import ConfigEntry
 from citadel_k8s.errors import StreamError
 from citadel_k8s.stores.entries import EntryId

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from citadel_k8s.config import Election
+from citadel_k8s.config.operator import Election
 from citadel_k8s.errors import KubeError
 from citadel_k8s.operator.leader import Leadership
 from citadel_k8s.operator.metrics import OperatorMetrics

@@ -11,7 +11,7 @@ import redis.asyncio
 
 from citadel_k8s.agent.configuration import Configuration
 from citadel_k8s.agent.state import State
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.local.valkey import Valkey
 from citadel_k8s.stores.channels import RedisChannel
 from citadel_k8s.stores.configs import RedisConfigQueue

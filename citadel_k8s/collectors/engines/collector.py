@@ -25,7 +25,7 @@ from citadel_k8s.collectors.engines.targets import Target, find_targets
 from citadel_k8s.collectors.engines.telling import engine_of, missing, without_twins
 from citadel_k8s.collectors.lines import clean
 from citadel_k8s.collectors.probe import LARGE_BODIES, Getter, ProbeError
-from citadel_k8s.config import Canary, EngineEndpoint
+from citadel_k8s.config.agent import Canary, EngineEndpoint
 from citadel_k8s.models.readings import Engine, Listener, Outcome, Pod, Reading
 
 PROBE_DEADLINE: Final = 2.0

@@ -19,7 +19,7 @@ from citadel_k8s.collectors.engines.commands import (
     kind_of,
 )
 from citadel_k8s.collectors.lines import clean
-from citadel_k8s.config import EngineEndpoint, EngineKind
+from citadel_k8s.config.agent import EngineEndpoint, EngineKind
 from citadel_k8s.models.readings import Listener, Pod
 
 ANNOTATION: Final = "fabric.aceteam.ai/"

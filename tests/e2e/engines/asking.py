@@ -11,7 +11,7 @@ import pytest
 from citadel_k8s.collectors.base import processes_from
 from citadel_k8s.collectors.engines import EngineCollector
 from citadel_k8s.collectors.processes import ProcessSource
-from citadel_k8s.config import EngineEndpoint, EngineKind
+from citadel_k8s.config.agent import EngineEndpoint, EngineKind
 from citadel_k8s.local.engines import RunningEngine
 from citadel_k8s.local.llamacpp import RunningLlamaCpp
 from citadel_k8s.local.ollama import RunningOllama

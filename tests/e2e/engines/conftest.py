@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.config.agent import EngineEndpoint
 from citadel_k8s.errors import BuildError
 from citadel_k8s.local.cache import quiet
 from citadel_k8s.local.enginefind import EngineFinder

@@ -22,7 +22,7 @@ from tests.native.fake_nvml import FakeNvml
 PROGRAM = (
     "import asyncio, json, sys\n"
     "from citadel_k8s.agent.main import run\n"
-    "from citadel_k8s.config import AgentSettings\n"
+    "from citadel_k8s.config.agent import AgentSettings\n"
     "asyncio.run(run(AgentSettings.model_validate(json.loads(sys.argv[1]))))\n"
 )
 

@@ -7,7 +7,7 @@ import sys
 from citadel_k8s.agent.main import collect_once
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.aio.periodic import next_tick
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.domain.keys import heartbeat_phase
 from tests.integration.agent.conftest import (
     PROGRAM,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.clients.kube import KubeClient
-from citadel_k8s.config import Election
+from citadel_k8s.config.operator import Election
 from citadel_k8s.errors import KubeError
 from citadel_k8s.operator.leader import Leadership, fenced
 from citadel_k8s.telemetry.log import configure, get_logger

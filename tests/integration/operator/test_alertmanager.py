@@ -14,7 +14,7 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from citadel_k8s.aio.clock import SystemClock
-from citadel_k8s.config import Alerts
+from citadel_k8s.config.operator import Alerts
 from citadel_k8s.domain.liveness import Policy
 from citadel_k8s.local.alertmanager import Alertmanager
 from citadel_k8s.local.valkey import Valkey

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.clients.kube import KubeClient
-from citadel_k8s.config import Election
+from citadel_k8s.config.operator import Election
 from citadel_k8s.domain.election import NOTHING, RELEASED, released_spec
 from citadel_k8s.errors import KubeError
 from citadel_k8s.local.binaries import Binaries

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from citadel_k8s.aio.clock import ManualClock, SystemClock
 from citadel_k8s.clients.kube import EVENT_NAMESPACE, KubeClient
-from citadel_k8s.config import Cordon as Settings
+from citadel_k8s.config.operator import Cordon as Settings
 from citadel_k8s.domain.liveness import Policy
 from citadel_k8s.errors import KubeError
 from citadel_k8s.local.stack import Stack

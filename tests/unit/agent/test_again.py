@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.agent.main import collect_again, collect_once
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.models.wire import StatusMessage
 
 

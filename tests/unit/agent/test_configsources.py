@@ -7,7 +7,7 @@ import pytest
 from citadel_k8s.agent.configsources import PROXY_BLOCK_MS, ConfigQueue, ProxyConfigQueue
 from citadel_k8s.agent.configuration import Configuration
 from citadel_k8s.agent.state import State
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.errors import PublishError
 from citadel_k8s.publishers.proxy import ProxyClient
 from citadel_k8s.publishers.token import token_value

@@ -9,7 +9,7 @@ import pytest
 
 from citadel_k8s.agent.main import Agent, collectors_of
 from citadel_k8s.aio.clock import SystemClock
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.publishers.api import ApiPublisher
 from citadel_k8s.publishers.fake import FakePublisher
 from citadel_k8s.publishers.token import token_value

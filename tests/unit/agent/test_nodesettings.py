@@ -9,7 +9,7 @@ from citadel_k8s.agent.nodesettings import (
     told_document,
     told_from,
 )
-from citadel_k8s.config import AgentSettings, EngineEndpoint, check_engine
+from citadel_k8s.config.agent import AgentSettings, EngineEndpoint, check_engine
 from citadel_k8s.errors import WireError
 from citadel_k8s.stores.entries import EntryId
 

@@ -13,7 +13,7 @@ from citadel_k8s.agent.state import CONFIG_FILE, State
 from citadel_k8s.agent.wiring import configuration_of
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.collectors.remote import argv_of
-from citadel_k8s.config import AgentSettings
+from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.models.codec import parse_timestamp
 from citadel_k8s.publishers.fake import FakePublisher

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from citadel_k8s.collectors.kubelet import BODY_MAX, Kubelet
 from citadel_k8s.collectors.podlist import NodePods
-from citadel_k8s.config import PodSource
+from citadel_k8s.config.agent import PodSource
 from citadel_k8s.local import certs
 from citadel_k8s.models.readings import Failed, Outcome, Reading
 from tests.unit.collectors.podlists import POD, body, document

@@ -10,7 +10,7 @@ from citadel_k8s.collectors.kubelet import Kubelet
 from citadel_k8s.collectors.podlist import NodePods
 from citadel_k8s.collectors.podlogs import PodLogs
 from citadel_k8s.collectors.pods import PodCollector, pod_collector
-from citadel_k8s.config import AgentSettings, PodSource
+from citadel_k8s.config.agent import AgentSettings, PodSource
 from citadel_k8s.models.readings import (
     Absent,
     Allocation,

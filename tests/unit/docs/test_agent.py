@@ -10,7 +10,7 @@ import pytest
 from citadel_k8s.agent.http import OPEN_PATHS
 from citadel_k8s.agent.wiring import Collectors
 from citadel_k8s.collectors.engines.commands import DEFAULT_PORTS
-from citadel_k8s.config import AgentSettings, EngineEndpoint, EngineKind
+from citadel_k8s.config.agent import AgentSettings, EngineEndpoint, EngineKind
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/agent.md").read_text()

@@ -9,7 +9,7 @@ import yaml
 from prometheus_client import CollectorRegistry, Counter
 
 from citadel_k8s.clients.webhook import signature
-from citadel_k8s.config import Alerts, Cordon
+from citadel_k8s.config.operator import Alerts, Cordon
 from citadel_k8s.domain.alertgroups import GroupKey, Message
 from citadel_k8s.domain.alerttext import document
 from citadel_k8s.domain.cordoning import Taint

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from citadel_k8s.config import check_engine
+from citadel_k8s.config.agent import check_engine
 from citadel_k8s.domain import desiredconfig
 from citadel_k8s.domain.desiredconfig import desired_config
 from citadel_k8s.operator import configpush, keptspecs

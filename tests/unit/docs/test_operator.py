@@ -8,7 +8,7 @@ import pydantic
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from citadel_k8s.config import OperatorSettings
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.domain import collapse, election, pipe, witness
 from citadel_k8s.domain.conditions import OURS
 from citadel_k8s.domain.pipe import Witnesses, collapse_condition

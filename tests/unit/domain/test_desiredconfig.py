@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from citadel_k8s.config import check_engine
+from citadel_k8s.config.agent import check_engine
 from citadel_k8s.domain.desiredconfig import (
     CONFIG_MAX,
     KEYS,

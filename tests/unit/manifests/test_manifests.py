@@ -8,8 +8,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from citadel_k8s.config import AgentSettings, OperatorSettings
-from citadel_k8s.config import load as load_settings
+from citadel_k8s.config.agent import AgentSettings
+from citadel_k8s.config.base import load as load_settings
+from citadel_k8s.config.operator import OperatorSettings
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "manifests"

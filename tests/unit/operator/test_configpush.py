@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from citadel_k8s.config import check_engine
+from citadel_k8s.config.agent import check_engine
 from citadel_k8s.domain.desiredconfig import desired_config
 from citadel_k8s.errors import StreamError
 from citadel_k8s.operator.configpush import (

@@ -5,7 +5,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from citadel_k8s.config import Cordon as Settings
+from citadel_k8s.config.operator import Cordon as Settings
 from citadel_k8s.domain.breaker import CLOSING
 from citadel_k8s.domain.cordoning import BY, DECLINED, LABEL
 from citadel_k8s.errors import ConfigError, KubeError

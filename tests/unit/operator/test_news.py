@@ -4,7 +4,7 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from citadel_k8s.config import OperatorSettings
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.operator.news import News, NewsApi, build
 from citadel_k8s.stores.fake import FakeStatusStream

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from citadel_k8s.aio.clock import SystemClock
-from citadel_k8s.config import Alerts
+from citadel_k8s.config.operator import Alerts
 from citadel_k8s.domain.alerts import Alert
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.operator.letters import PAYLOAD_MAX, WAITING_MAX

@@ -7,7 +7,7 @@ import pytest
 
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.clients.kube import KubeClient
-from citadel_k8s.config import OperatorSettings
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.operator import memory, wiring
 from citadel_k8s.operator.stores import Stores
 from citadel_k8s.operator.wiring import Operator

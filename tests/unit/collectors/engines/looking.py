@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.collectors.engines import EngineCollector
-from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.config.agent import EngineEndpoint
 from citadel_k8s.models.readings import Engine, Reading
 from tests.fake_engines import FakeEngine
 

@@ -14,7 +14,7 @@ from citadel_k8s.collectors.engines.exposition import Exposition
 from citadel_k8s.collectors.engines.families import FAMILIES, Family
 from citadel_k8s.collectors.engines.rates import Rates
 from citadel_k8s.collectors.probe import Getter, ProbeError
-from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.config.agent import EngineEndpoint
 from citadel_k8s.models.readings import Reading
 from tests import fake_engines as fakes
 from tests.fake_engines import FakeEngine

@@ -13,7 +13,7 @@ from citadel_k8s.collectors.engines.answers import Listing
 from citadel_k8s.collectors.engines.asking import Facts
 from citadel_k8s.collectors.engines.canary import Aviary, Cage, Singing, model_for, verdict
 from citadel_k8s.collectors.engines.families import FAMILIES
-from citadel_k8s.config import Canary, EngineEndpoint
+from citadel_k8s.config.agent import Canary, EngineEndpoint
 from citadel_k8s.models.readings import Reading
 from tests import fake_engines as fakes
 from tests.fake_engines import FakeEngine, Page, fake_engines, says, says_json

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from citadel_k8s.collectors.engines import EngineCollector
-from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.config.agent import EngineEndpoint
 from citadel_k8s.models.readings import Engine, Listener, Reading
 from tests import fake_engines as fakes
 from tests.fake_engines import FakeEngine, Page, says

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from citadel_k8s.collectors.engines import EngineCollector
-from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.config.agent import EngineEndpoint
 from citadel_k8s.models.readings import Engine, Reading
 
 RECORDED = Path(__file__).parents[1] / "recorded"

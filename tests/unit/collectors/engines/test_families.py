@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from citadel_k8s.config import EngineKind
+from citadel_k8s.config.agent import EngineKind
 from tests import fake_engines as fakes
 from tests.fake_engines import FakeEngine, Page, recorded, says, says_json
 from tests.unit.collectors.engines.looking import Looker

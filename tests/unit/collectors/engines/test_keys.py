@@ -3,7 +3,7 @@
 import pytest
 
 from citadel_k8s.collectors.engines import EngineCollector
-from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.config.agent import EngineEndpoint
 from tests import fake_engines as fakes
 from tests.fake_engines import FakeEngine
 from tests.unit.collectors.engines.looking import Looker

@@ -7,7 +7,7 @@ import pytest
 
 from citadel_k8s.collectors.engines import EngineCollector
 from citadel_k8s.collectors.probe import BODY_MAX, LARGE_BODIES, SMALL_BODY
-from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.config.agent import EngineEndpoint
 from citadel_k8s.models.readings import Engine, Reading
 from tests import fake_engines as fakes
 from tests.fake_engines import FakeEngine, Page, fake_engines, says

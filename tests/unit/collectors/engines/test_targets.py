@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from citadel_k8s.collectors.engines import DEFAULT_PORTS, KNOWN_PORTS
 from citadel_k8s.collectors.engines.commands import kind_of
 from citadel_k8s.collectors.engines.targets import Target, find_targets
-from citadel_k8s.config import EngineEndpoint
+from citadel_k8s.config.agent import EngineEndpoint
 from citadel_k8s.models.readings import Listener, Pod
 
 VLLM = "/opt/venv/bin/python /opt/venv/bin/vllm serve org/m --port 8000"

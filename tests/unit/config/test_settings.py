@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_k8s.config import AgentSettings, OperatorSettings, load
+from citadel_k8s.config.agent import AgentSettings
+from citadel_k8s.config.base import load
+from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.errors import ConfigError
 
 
