@@ -68,3 +68,19 @@ NAME_MAX: Final = 96
 
 STATUS_MAX_BYTES: Final = 4096
 """Largest status of a FabricNode, in bytes of JSON: 10,000 objects stay at 40 MB in etcd."""
+
+STATUS_GROUP: Final = "citadel-status-workers"
+"""Consumer group of the workers on the status stream. Source: the control plane's design."""
+
+STATUS_LETTERS: Final = "node:status:dlq"
+"""Stream of entries that no worker could take. Source: the control plane's design."""
+
+STATUS_LETTERS_MAXLEN: Final = 10_000
+"""Approximate length of that stream, in entries."""
+
+ORG_STREAM_MAXLEN: Final = 5_000
+"""Approximate length of an org's stream of changes, in entries: half a minute of 5,000 nodes. A
+reader that was away for longer gets everything anew."""
+
+LAST_STATUS_SECONDS: Final = 86_400
+"""How long a node's last status is kept whole, in seconds: a night and a day."""

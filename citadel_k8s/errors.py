@@ -53,6 +53,10 @@ class StreamError(CitadelError):
     """The status stream cannot be read."""
 
 
+class DatabaseError(CitadelError):
+    """PostgreSQL is away, silent, or refuses; the message says which."""
+
+
 class KubeError(CitadelError):
     """The API server refused or did not answer.
 

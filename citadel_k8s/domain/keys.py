@@ -74,6 +74,26 @@ def presence_channel(node_id: str) -> str:
     return f"node:presence:{node_id}"
 
 
+def org_events_channel(org_id: str) -> str:
+    """Give the pub/sub channel on which changes of an org's nodes are announced."""
+    return f"fabric:org:{org_id}:events"
+
+
+def org_events_stream(org_id: str) -> str:
+    """Give the short stream of an org's changes, from which a reader goes on where it was."""
+    return f"fabric:org:{org_id}:stream"
+
+
+def org_key(org_id: str, name: str) -> str:
+    """Give the key in Redis for a name that a node uses: each org has names of its own."""
+    return f"org:{org_id}:{name}"
+
+
+def last_status_key(org_id: str, node_id: str) -> str:
+    """Give the key of the last status that a node sent, whole."""
+    return org_key(org_id, f"node:{node_id}:status")
+
+
 def heartbeat_phase(node_id: str, interval: float) -> float:
     """Give the node's own offset on the heartbeat grid, in seconds, so that a fleet spreads."""
     # 32 bits: a quotient of 64 would round up to 1, which is not on the grid.

@@ -1,0 +1,1 @@
+"""The API: what is told to people, programs and nodes, and the proxy for nodes."""

@@ -1,0 +1,1 @@
+"""Telling what changes, as it changes."""

@@ -1,0 +1,1 @@
+"""Nodes, models, events and configuration, as they are stored."""

@@ -1,0 +1,1 @@
+"""The steps. A step that has landed is never changed: the next one mends it."""

@@ -1,0 +1,1 @@
+"""The worker: from the status stream into PostgreSQL, and to each org."""
