@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -99,7 +100,7 @@ class Charge:
             ) from None
 
     async def stop(self, timeout: float = 5.0) -> int:
-        """End the program's group: SIGTERM, and SIGKILL after `timeout` seconds.
+        """End the program's group: SIGTERM (or `end` of `spawn`), SIGKILL after `timeout` seconds.
 
         Returns
         -------
@@ -204,8 +205,11 @@ async def spawn(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    remove: Path | None = None,
+    remove: Path | Sequence[Path] = (),
     grace: float = GRACE,
+    end: signal.Signals = signal.SIGTERM,
+    family: bool = False,
+    user: int | None = None,
 ) -> Charge:
     """Start a program that does not outlive this process, whatever ends this process.
 
@@ -219,11 +223,18 @@ async def spawn(
         Its whole environment; this process's own if left out.
     cwd : Path, optional
         Its working folder.
-    remove : Path, optional
-        Folder that the reaper deletes if this process dies without stopping the program; its
-        parent too, if that leaves it empty.
+    remove : Path or sequence of Path
+        Folders that the reaper deletes if this process dies without stopping the program; their
+        parents too, if that leaves them empty.
     grace : float
-        Seconds between SIGTERM and SIGKILL for the program of a dead owner.
+        Seconds between `end` and SIGKILL for the program of a dead owner.
+    end : Signals
+        What asks the program to end.
+    family : bool
+        Whether pauses, resumes and kills reach all its descendants, also those in sessions of their
+        own, and none outlives it. Linux only.
+    user : int, optional
+        Id of the user and group that it runs as, with no further groups; for root alone.
 
     Raises
     ------
@@ -232,7 +243,10 @@ async def spawn(
     """
     log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = [sys.executable, "-I", "-S", reaper.__file__, str(os.getpid()), str(grace)]
-    words += [str(remove or ""), "--", *map(str, argv)]
+    words += map(str, [remove] if isinstance(remove, Path) else remove)
+    words += ["--family"] if family else []
+    words += [f"--end={int(end)}", *([] if user is None else [f"--user={user}"])]
+    words += ["--", *map(str, argv)]
     with log_path.open("ab") as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - returns in about a millisecond
             words,

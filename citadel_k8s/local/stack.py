@@ -1,4 +1,4 @@
-"""The embedded stack: a real Valkey and a real Kubernetes API server under one temporary folder."""
+"""The embedded stack: a real Valkey, Kubernetes API server and PostgreSQL, gone at its end."""
 
 import asyncio
 import shutil
@@ -13,6 +13,7 @@ from citadel_k8s.errors import StackError
 from citadel_k8s.local.binaries import Binaries, find
 from citadel_k8s.local.cache import Report, quiet
 from citadel_k8s.local.kube import Kube
+from citadel_k8s.local.postgres import Postgres
 from citadel_k8s.local.valkey import Valkey
 
 CLOSE_TIMEOUT: Final = 30.0
@@ -20,13 +21,13 @@ CLOSE_TIMEOUT: Final = 30.0
 
 
 class Stack:
-    """Valkey and the Kubernetes API, each optional, gone without a trace at the end.
+    """Valkey, the Kubernetes API and PostgreSQL, each optional, gone without a trace at the end.
 
     Use it as an async context manager. Its methods may be called from any event loop.
 
     Parameters
     ----------
-    valkey, kube : bool
+    valkey, kube, postgres : bool
         Which servers to start.
     report : callable
         Told in one line each what starts and how long it took.
@@ -52,6 +53,7 @@ class Stack:
         *,
         valkey: bool = True,
         kube: bool = True,
+        postgres: bool = False,
         report: Report = quiet,
         binaries: Binaries | None = None,
         password: str | None = None,
@@ -60,7 +62,7 @@ class Stack:
         apiserver_flags: Sequence[str] = (),
         clock: Clock | None = None,
     ) -> None:
-        self._with = (valkey, kube)
+        self._with = (valkey, kube, postgres)
         self._report = report
         self._binaries = binaries
         self._password = password
@@ -71,6 +73,7 @@ class Stack:
         self._folder: Path | None = None
         self._valkey: Valkey | None = None
         self._kube: Kube | None = None
+        self._postgres: Postgres | None = None
 
     @property
     def folder(self) -> Path:
@@ -94,9 +97,21 @@ class Stack:
         return self._kube
 
     @property
+    def postgres(self) -> Postgres:
+        """The PostgreSQL server."""
+        if self._postgres is None:
+            raise StackError("this stack runs without PostgreSQL")
+        return self._postgres
+
+    @property
     def redis_url(self) -> str:
         """URL of Valkey, with the password of the user who may do everything."""
         return self.valkey.url
+
+    @property
+    def database_url(self) -> str:
+        """URL of a PostgreSQL database, with the password of the user who may do everything."""
+        return self.postgres.url
 
     @property
     def kubeconfig(self) -> Path:
@@ -109,13 +124,15 @@ class Stack:
         return self.kube.binaries.kubectl
 
     async def __aenter__(self) -> Self:
-        valkey, kube = self._with
+        valkey, kube, postgres = self._with
         if kube and self._binaries is None:
             self._binaries = await find(self._report)
         self._folder = Path(tempfile.mkdtemp(prefix="citadel-k8s-"))
         try:
             if valkey:
                 await self._start_valkey(self._folder)
+            if postgres:
+                await self._start_postgres(self._folder)
             if kube and self._binaries:
                 await self._start_kube(self._folder, self._binaries)
         except BaseException:
@@ -137,6 +154,12 @@ class Stack:
         await self._valkey.start()
         self._report(f"Valkey on port {self._valkey.port}, ready after {self._since(began)}")
 
+    async def _start_postgres(self, folder: Path) -> None:
+        began = self._clock.monotonic()
+        self._postgres = Postgres(folder / "postgres")
+        await self._postgres.start()
+        self._report(f"PostgreSQL on port {self._postgres.port}, ready after {self._since(began)}")
+
     async def _start_kube(self, folder: Path, binaries: Binaries) -> None:
         began = self._clock.monotonic()
         self._kube = Kube(
@@ -150,11 +173,11 @@ class Stack:
 
     async def _close(self) -> None:
         """End what runs and delete the folder, whatever fails on the way."""
-        valkey, kube, folder = self._valkey, self._kube, self._folder
-        self._valkey = self._kube = self._folder = None
+        servers, folder = (self._valkey, self._kube, self._postgres), self._folder
+        self._valkey = self._kube = self._postgres = self._folder = None
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT), asyncio.TaskGroup() as closing:
-                for server in (valkey, kube):
+                for server in servers:
                     if server is not None:
                         closing.create_task(server.close(), name=f"close {type(server).__name__}")
         finally:
