@@ -96,7 +96,6 @@ def copy_programs(programs: Path, target: Path) -> Path:
     libraries = package.with_name(f"{package.name}.libs")  # found by their place beside the package
     if libraries.is_dir():
         shutil.copytree(libraries, target / f"{WHEEL}.libs")
-    for folder, _, files in os.walk(target):
-        for path in (folder, *(f"{folder}/{name}" for name in files)):
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    for path in (target, *target.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     return target / WHEEL / VERSION / "bin"

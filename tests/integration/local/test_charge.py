@@ -156,6 +156,34 @@ async def test_a_program_does_not_outlive_its_reaper(tmp_path: Path) -> None:
     await until(lambda: not alive(charge.pid), 2)
 
 
+async def test_a_family_is_paused_and_killed_with_those_in_sessions_of_their_own(
+    tmp_path: Path,
+) -> None:
+    program = "setsid sh -c 'sleep 300 & echo child $!; wait' & wait"
+    charge = await spawn(["sh", "-c", program], tmp_path / "log", family=True)
+    child = psutil.Process(await started(charge.log_path))
+    await charge.pause()
+    await until(lambda: child.status() == psutil.STATUS_STOPPED, 1)
+    await charge.resume()
+    await until(lambda: child.status() == psutil.STATUS_SLEEPING, 1)
+    assert await charge.kill() == -signal.SIGKILL
+    assert not alive(child.pid)
+
+
+async def test_a_family_does_not_outlive_its_founder(tmp_path: Path) -> None:
+    program = "setsid sleep 300 & echo child $!; exit 3"
+    charge = await spawn(["sh", "-c", program], tmp_path / "log", family=True)
+    assert await charge.wait() == 3
+    assert not alive(await started(charge.log_path))
+
+
+async def test_a_program_is_asked_to_end_by_the_signal_that_it_wants(tmp_path: Path) -> None:
+    program = 'trap "" TERM; trap "exit 4" INT; sleep 300 & echo child $!; wait'
+    charge = await spawn(["sh", "-c", program], tmp_path / "log", end=signal.SIGINT)
+    await started(charge.log_path)
+    assert await charge.stop() == 4
+
+
 async def test_an_interrupt_from_the_terminal_does_not_reach_reaper_or_program(
     tmp_path: Path,
 ) -> None:
