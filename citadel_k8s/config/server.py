@@ -117,6 +117,17 @@ class Quota(Group):
     burst: int = Field(default=200, ge=1)
 
 
+class Limits(Group):
+    """What one caller may hold of the server. Seconds end who sends or takes too slowly."""
+
+    connections: int = Field(default=10_000, ge=1)
+    connections_per_address: int = Field(default=2_048, ge=1)
+    header_seconds: float = Field(default=10, gt=0)
+    body_seconds: float = Field(default=15, gt=0)
+    answer_seconds: float = Field(default=30, gt=0)
+    keepalive_seconds: float = Field(default=75, gt=0)
+
+
 class Enrolment(Group):
     """What a device is given when it is approved. Source: the wire contract."""
 
@@ -129,7 +140,8 @@ class ApiSettings(DatabaseSettings):
     """Settings of the API and the proxy.
 
     ``public_url`` is how browsers reach it; ``in_cluster`` lets service accounts of this very
-    cluster be reviewed by its API server.
+    cluster be reviewed by its API server. ``trusted_proxies`` are whose ``X-Forwarded-For`` is
+    believed. Metrics have a port of their own, for they are nobody's business outside.
     """
 
     public_url: str | None = None
@@ -140,6 +152,8 @@ class ApiSettings(DatabaseSettings):
     oidc: Oidc = Oidc()
     trusted_header: TrustedHeader = TrustedHeader()
     quota: Quota = Quota()
+    limits: Limits = Limits()
+    trusted_proxies: tuple[str, ...] = ()
     enrolment: Enrolment = Enrolment()
     in_cluster: Literal["auto", "on", "off"] = "auto"
     kubeconfig: Path | None = None
@@ -150,3 +164,4 @@ class ApiSettings(DatabaseSettings):
     tls_key_file: Path | None = None
     listen_host: str = "0.0.0.0"
     listen_port: int = Field(default=8080, ge=0, le=65535)
+    metrics_port: int = Field(default=9090, ge=0, le=65535)

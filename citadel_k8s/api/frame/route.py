@@ -1,8 +1,9 @@
 """A route: what is asked, by whom, and what is answered. The API's description is made of these."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -11,6 +12,10 @@ from citadel_k8s.api.frame.refusal import unauthorized
 from citadel_k8s.models.identity import Principal, Role, Scope
 
 M = TypeVar("M", bound=BaseModel)
+
+DEADLINE: Final = 30.0
+"""Seconds that a request may take unless its route says otherwise. Source: the wire contract's
+client gives up after 30."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,12 @@ class Call:
         Who asks; None on a public route.
     query, body
         Validated, of the classes that the route names; None if it names none.
+    notes
+        What the handler tells the frame besides the answer: ``etag`` (see `unchanged`), ``target``
+        and ``detail`` of the audit log's row, and ``audit``, the action's name where the route has
+        none or another.
+    stopping
+        Set when the server is about to stop: whoever holds a stream open ends it, with a hint.
     """
 
     request: web.Request
@@ -68,6 +79,7 @@ class Call:
     query: BaseModel | None = None
     body: BaseModel | None = None
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def who(self) -> Principal:
@@ -75,6 +87,15 @@ class Call:
         if self.principal is None:
             raise unauthorized("this needs a credential")
         return self.principal
+
+    def unchanged(self, version: str) -> bool:
+        """Note what the answer is a version of; say whether the caller has that one already.
+
+        If so the handler gives None: the answer is a 304, and no body was made for nothing.
+        """
+        tag = f'W/"{version}"'
+        self.notes["etag"] = tag
+        return holds(self.request.headers.get("If-None-Match"), tag)
 
     def part(self, name: str) -> str:
         """Give a part of the path, such as ``node_id``."""
@@ -91,6 +112,15 @@ class Call:
         if not isinstance(self.body, kind):
             raise TypeError(f"this route has no body of {kind.__name__}")
         return self.body
+
+
+def holds(asked: str | None, tag: str) -> bool:
+    """Say whether an ``If-None-Match`` names a tag; weak or strong is all the same to it."""
+    if not asked:
+        return False
+    bare = tag.removeprefix("W/")
+    named = (part.strip() for part in asked.split(","))
+    return any(part == "*" or part.removeprefix("W/") == bare for part in named)
 
 
 Answer = BaseModel | web.StreamResponse | list[Any] | dict[str, Any] | None
@@ -119,6 +149,16 @@ class Route:
         Bytes of a body at most.
     audit
         Name of the action in the audit log; None if it changes nothing.
+    name
+        ``operationId`` of the API's description; made of method and path if None.
+    deadline
+        Seconds that the handler may take; None for streams, which end by themselves.
+    paced
+        Whether requests per second are limited, besides those of a day.
+    meter
+        Which of the credential's daily quotas it counts in: each name has one of its own.
+    log_every
+        One in so many successes is logged; what goes wrong always is.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE", "HEAD"]
@@ -133,3 +173,8 @@ class Route:
     cost: float = 1
     body_max: int = 1024 * 1024
     audit: str | None = None
+    name: str | None = None
+    deadline: float | None = DEADLINE
+    paced: bool = True
+    meter: str = "requests"
+    log_every: int = 1
