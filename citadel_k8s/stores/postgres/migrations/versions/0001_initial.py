@@ -139,10 +139,13 @@ CREATE TABLE fabric_node_status (
     verdict text NOT NULL,
     reason text,
     message text,
+    suspect text,
     draining_until_ms bigint,
     state text NOT NULL,
     state_reason text,
     state_since timestamptz NOT NULL,
+    state_before text,
+    before_ms bigint,
     pulse jsonb NOT NULL,
     PRIMARY KEY (org_id, node_id),
     FOREIGN KEY (org_id, node_id) REFERENCES nodes ON DELETE CASCADE
@@ -164,6 +167,7 @@ CREATE TABLE fabric_ingest (
     last_seq bigint NOT NULL,
     frontier_ms bigint NOT NULL,
     clear_since_ms bigint NOT NULL,
+    looked_ms bigint NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 """
