@@ -26,28 +26,33 @@ CREATE TABLE users (
     subject text UNIQUE,
     role text NOT NULL CHECK (role IN ('viewer', 'editor', 'admin')),
     created_at timestamptz NOT NULL DEFAULT now(),
-    disabled_at timestamptz
+    disabled_at timestamptz,
+    UNIQUE (org_id, user_id)
 );
 CREATE UNIQUE INDEX users_email ON users (org_id, lower(email)) WHERE email IS NOT NULL;
 CREATE TABLE login_links (
     token_hash bytea PRIMARY KEY,
-    org_id text NOT NULL REFERENCES orgs ON DELETE CASCADE,
-    user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    org_id text NOT NULL,
+    user_id uuid NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
-    used_at timestamptz
+    used_at timestamptz,
+    FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, user_id) ON DELETE CASCADE
 );
 CREATE TABLE sessions (
     session_hash bytea PRIMARY KEY,
-    org_id text NOT NULL REFERENCES orgs ON DELETE CASCADE,
-    user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    org_id text NOT NULL,
+    user_id uuid NOT NULL,
     method text NOT NULL CHECK (method IN ('link', 'oidc')),
     created_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, user_id) ON DELETE CASCADE
 );
-CREATE INDEX sessions_user ON sessions (user_id);
+CREATE INDEX sessions_user ON sessions (org_id, user_id);
+CREATE INDEX login_links_user ON login_links (org_id, user_id);
+CREATE INDEX users_email_any ON users (lower(email)) WHERE email IS NOT NULL;
 CREATE TABLE clusters (
     cluster_id text PRIMARY KEY CHECK (cluster_id ~ '^[a-zA-Z0-9._-]{1,64}$'),
     org_id text NOT NULL REFERENCES orgs ON DELETE CASCADE,
@@ -113,6 +118,7 @@ CREATE TABLE device_auths (
     decided_by text,
     decided_at timestamptz
 );
+CREATE INDEX device_auths_expiry ON device_auths (expires_at);
 CREATE TABLE node_configs (
     org_id text NOT NULL,
     node_id text NOT NULL,
@@ -216,7 +222,7 @@ CREATE TABLE audit_log (
     request_id text,
     PRIMARY KEY (audit_id, happened_at)
 ) PARTITION BY RANGE (happened_at);
-CREATE INDEX audit_log_org ON audit_log (org_id, happened_at DESC);
+CREATE INDEX audit_log_org ON audit_log (org_id, happened_at DESC, audit_id DESC);
 CREATE TABLE fabric_node_history_default PARTITION OF fabric_node_history DEFAULT;
 CREATE TABLE fabric_events_default PARTITION OF fabric_events DEFAULT;
 CREATE TABLE audit_log_default PARTITION OF audit_log DEFAULT;
