@@ -17,6 +17,7 @@ import yaml
 from pydantic import ConfigDict, SecretStr, field_validator
 from pydantic.alias_generators import to_camel
 
+from citadel_k8s.domain.redisurl import SCHEMES, several
 from citadel_k8s.errors import ConfigError
 
 ENV_PREFIX = "CITADEL__"
@@ -42,9 +43,14 @@ class Settings(pydantic.BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _known_scheme(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
-            message = "must start with redis://, rediss:// or unix://"
-            raise ValueError(message)
+        if value is None:
+            return value
+        if not value.startswith(SCHEMES):
+            raise ValueError(f"must start with one of {', '.join(SCHEMES)}")
+        try:
+            several(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return value
 
     @field_validator("redis_url")

@@ -63,7 +63,10 @@ class RedisChannel:
                 await pubsub.subscribe(self.name)
             await self._listen(pubsub, heard)
         finally:
+            connection = pubsub.connection
             await pubsub.aclose()
+            if connection is not None:  # in a cluster nobody else ends it
+                await connection.disconnect()
 
     async def _listen(self, pubsub: Any, heard: Callable[[bytes], Awaitable[None]]) -> NoReturn:
         silent = 0

@@ -91,7 +91,9 @@ class ConfigSender:
             If it is not known to be in the stream.
         """
         async with self._server.edge("sending"):
-            pipeline: Any = self._redis.pipeline(transaction=True)
+            # The keys of a cluster are apart; what is only half done there is done again.
+            whole = not self._server.cluster
+            pipeline: Any = self._redis.pipeline(transaction=whole)
             if message.anew:
                 nothing = {"services": None, "updatedAt": message.sent_at}
                 pipeline.xadd(self._stream, _entry(message, nothing), maxlen=STREAM_MAXLEN)

@@ -98,18 +98,28 @@ class RedisStatusStream(StatusStream):
     @override
     async def head(self) -> StreamHead:
         async with self._server.edge("asking for the end"):
-            pipeline: Any = self._redis.pipeline(transaction=True)
-            pipeline.time()
-            pipeline.xinfo_stream(self.stream)
-            answers: list[Any] = await pipeline.execute(raise_on_error=False)
-            info = _stream_info(answers[1])
-        now_ms = answers[0][0] * 1000 + answers[0][1] // 1000
+            now_ms, answer = await self._clock_and_end()
+            info = _stream_info(answer)
         return StreamHead(
             EntryId.parse(info["last-generated-id"]),
             now_ms,
             info["length"],
             info.get("entries-added"),
         )
+
+    async def _clock_and_end(self) -> tuple[int, Any]:
+        """Ask for both in one moment; in a cluster, whose clock has no key, one after another."""
+        if self._server.cluster:
+            now_ms = await self._server.now_ms(self.stream)
+            try:
+                return now_ms, await self._redis.xinfo_stream(self.stream)
+            except exceptions.ResponseError as error:
+                return now_ms, error
+        pipeline: Any = self._redis.pipeline(transaction=True)
+        pipeline.time()
+        pipeline.xinfo_stream(self.stream)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers[0][0] * 1000 + answers[0][1] // 1000, answers[1]
 
     async def append_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Add many entries in one round trip: pairs of node id and payload, in their order.
