@@ -226,6 +226,11 @@ class Liveness:
         return self.deadline is None
 
     @property
+    def held(self) -> bool:
+        """Whether its silence counts later than by its last word: nobody could be heard."""
+        return self.deadline is not None and self.deadline == self.not_before
+
+    @property
     def to_be_judged(self) -> bool:
         """Whether it is down, yet shown otherwise until it is judged once more."""
         return self.down and not self.silent and self.state is not NodeState.OFFLINE

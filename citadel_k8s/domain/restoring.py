@@ -40,7 +40,8 @@ class Past:
     former_boots, former_seqs
         Who before, and each one's last number.
     back_by
-        When an announced absence ends; None if none was told.
+        When an announced absence ends, or the time that was given as nobody could be heard; None
+        if there is neither.
     changes
         Moments of the last changes of state.
     streak
@@ -138,7 +139,17 @@ def recalled(node: Liveness, past: Past, now: float) -> Liveness:
             back_by = at + GOODBYE_SECONDS if past.back_by is None else past.back_by
             return replace(heard, deadline=back_by, left_at=at)
         case Phase.NEW | Phase.SPEAKING | Phase.ANSWERING:
-            return replace(heard, deadline=at + node.policy.timeout)
+            return _given(heard, past.back_by, now)
+
+
+def _given(node: Liveness, until: float | None, now: float) -> Liveness:
+    """Give a node with the time that was given to it, in so far as it may be right."""
+    due = node.quiet_since + node.policy.timeout
+    if until is None or until <= due:
+        return replace(node, deadline=due)
+    # Nobody was ever given more; the clock that told it may have been set since.
+    until = min(until, max(due, now + node.policy.timeout))
+    return replace(node, not_before=until, deadline=until)
 
 
 def resumed(node: Liveness, now: float) -> Liveness:

@@ -16,7 +16,7 @@ from citadel_k8s.domain import keys
 from citadel_k8s.domain.liveness import Liveness
 from citadel_k8s.errors import StreamError, WireError
 from citadel_k8s.operator.metrics import OperatorMetrics
-from citadel_k8s.operator.records import KeptSpec, NodeRecord
+from citadel_k8s.operator.records import KeptSpec, NodeRecord, back_ms
 from citadel_k8s.operator.registry import Registry
 from citadel_k8s.operator.remembered import (
     Line,
@@ -267,6 +267,7 @@ class Snapshot:
                 or line.ms != record.heard_ms
                 or line.reason != live.reason
                 or line.state != live.state
+                or (live.held and line.back_ms != back_ms(record))
             ):
                 found[node_id] = record
         return found

@@ -245,6 +245,9 @@ class Reader:
             _log.warning("pipe_was_silent", seconds=round(gap, 1))
             self.metrics.pipe_gaps.inc()
             self.registry.defer(self.clock.monotonic())
+        if self.trouble is not None:
+            # However short it was, the words of those who send them only once may be lost.
+            self.registry.defer(self.clock.monotonic(), unrepeated=True)
 
     def _begin(self) -> None:
         head = self._head

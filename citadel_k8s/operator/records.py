@@ -135,7 +135,8 @@ class Memory:
     age
         Seconds from that entry until now, by the stream server's clock.
     back_ms
-        When an announced absence ends, by the same clock; None if none was told.
+        When an announced absence ends, or the time that was given as nobody could be heard, by the
+        same clock; None if there is neither.
     changes_ms
         When its state changed last, by the same clock.
     position
@@ -168,7 +169,6 @@ class Memory:
         live, heard_ms = record.live, record.heard_ms
         if heard_ms is None or live.last_beat is None:
             return None
-        leaving = live.phase is Phase.LEAVING and live.deadline is not None
         return cls(
             id_ms=heard_ms,
             boot_id=live.boot_id,
@@ -178,7 +178,7 @@ class Memory:
             state=live.state.value,
             reason=live.reason,
             interval=record.interval,
-            back_ms=_moment_ms(record, live.deadline or 0.0) if leaving else None,
+            back_ms=back_ms(record),
             changes_ms=tuple(_moment_ms(record, moment) for moment in live.changes),
             position=record.last_id,
             streak=live.streak if live.down else 0,
@@ -255,6 +255,18 @@ class NodeRecord:
     config_unsupported: tuple[str, ...] = ()
     last_id: EntryId | None = None
     expected: bool = False
+
+
+def back_ms(record: NodeRecord) -> int | None:
+    """Give until when a node's silence is borne, by the stream server's clock.
+
+    None if that follows from its last word alone, or there was none.
+    """
+    live = record.live
+    if live.deadline is None or live.last_beat is None:
+        return None
+    borne = live.phase is Phase.LEAVING or live.held
+    return _moment_ms(record, live.deadline) if borne else None
 
 
 def _moment_ms(record: NodeRecord, moment: float) -> int:

@@ -62,7 +62,8 @@ def line_of(record: NodeRecord) -> Line:
     """Give what is to be kept of a node."""
     live = record.live
     # Seldom needed, and as dear as all the rest.
-    memory = Memory.of(record) if live.changes or live.phase is Phase.LEAVING else None
+    needed = live.changes or live.phase is Phase.LEAVING or live.held
+    memory = Memory.of(record) if needed else None
     return Line(
         record.heard_ms,
         live.boot_id,

@@ -72,12 +72,15 @@ class Roster:
         """Give the node of an object."""
         return self.nodes.get(self._by_name.get(name, ""))
 
-    def defer(self, now: float, *, whole: bool = False) -> None:
+    def defer(self, now: float, *, whole: bool = False, unrepeated: bool = False) -> None:
         """Let nobody's silence count before one and a half intervals: nobody could be heard.
 
         With ``whole`` not before the whole timeout: nor is it known how long they had been silent.
+        With ``unrepeated`` only of agents without a boot id: they do not send again what was lost.
         """
         for record in self.nodes.values():
+            if unrepeated and record.live.boot_id is not None:
+                continue
             policy = record.live.policy
             until = now + (policy.timeout if whole else policy.stale_after)
             record.live = deferred(record.live, until)

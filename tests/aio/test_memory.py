@@ -43,6 +43,20 @@ async def test_a_change_that_was_told_is_saved_at_once(store):
         assert decoded(store.of(NODES)["a"]).state == "Offline"
 
 
+async def test_the_time_given_after_an_outage_is_saved_once_and_found_by_the_next(store):
+    one, two = leader(store), Operator(store)
+    async with running(one):
+        one.beat("a")
+        await asyncio.sleep(30)
+        one.world.registry.defer(one.world.clock.monotonic())
+        before = len(store.saves)
+        await asyncio.sleep(10.1)
+        assert [s for s in store.saves[before:] if s[1]] == [(NODES, 1, 0)]
+        two.world.restore("a")
+        await two.snapshot.load()
+        assert two.world.live("a").deadline == pytest.approx(45, abs=0.1)
+
+
 async def test_a_storm_of_changes_is_saved_in_chunks_and_not_one_by_one(store):
     one = leader(store)
     async with running(one):

@@ -280,11 +280,8 @@ class Life:
         self, landed: float, closure: Closure | None = None, *, goodbye: bool = False
     ) -> None:
         if closure is None:
-            read = landed + self._delay
-        else:
-            # In the order of the stream, and all of it soon after the end.
-            span = closure.end + 0.05 - closure.start
-            read = closure.end + 0.06 + 0.1 * max(0.0, landed - closure.start) / span
+            closure = self._just_ended(landed + self._delay)
+        read = self._read(landed, closure)
         self._stopped = False
         stretch: Stretch = self.weather.redis_clock[0]
         if len(self.weather.redis_clock) > 1:
@@ -312,6 +309,25 @@ class Life:
                 return closures[index]
         return None
 
+    def _read(self, landed: float, closure: Closure | None) -> float:
+        """Give when the operator comes to an entry: always in the order of the stream."""
+        read = landed + self._delay
+        if closure is None:
+            return read
+        # All that waited soon after the end, and what lands by then behind it.
+        span = closure.end + 0.05 - closure.start
+        return max(read, closure.end + 0.06 + 0.1 * (landed - closure.start) / span)
+
+    def _just_ended(self, moment: float) -> Closure | None:
+        """Give the closure whose backlog is being read at a moment."""
+        closures = self.weather.closures
+        for index in range(self._at, len(closures)):
+            if closures[index].end > moment:
+                return None
+            if moment < closures[index].end + READ_LATEST:
+                return closures[index]
+        return None
+
     # --- what should not count
 
     def _add_junk(self) -> None:
@@ -328,7 +344,8 @@ class Life:
             self._at = 0
             if self._closure_at(landed + READ_LATEST) is not None or landed > self.weather.end:
                 continue
+            read = self._read(landed, self._just_ended(landed + self._delay))
             stamped = self.weather.stretch(landed).stamp(landed)
             self.happenings.append(
-                old._replace(read=landed + self._delay, code=JUNK, landed=landed, stamped=stamped)
+                old._replace(read=read, code=JUNK, landed=landed, stamped=stamped)
             )

@@ -129,6 +129,7 @@ class Receiver:
     _place: float = -inf
     _counted_to: float = -inf
     _heard_at: float = 0.0
+    _given_at: float = -inf
     _oldest: float = JUST_PROVED
 
     def follow(self, happenings: Sequence[Happening]) -> list[Change]:
@@ -221,12 +222,17 @@ class Receiver:
             past = Past(
                 now - max(0.0, now + self._offset - saved[1]),
                 saved[0].boot_id, saved[0].seq, saved[0].former_boots, changes=saved[0].changes,
-                former_seqs=saved[0].former_seqs,
+                former_seqs=saved[0].former_seqs, back_by=self._given_to(saved[0], closed),
             )  # fmt: skip
             live = self.machine.recalled(replace(live, policy=saved[0].policy), past, now)
         if live.state is not self.changes[-1].state:
             self.changes.append(Change(now, self.changes[-1].state, live.state, told=False))
         self.live = live
+
+    def _given_to(self, live: Liveness, closed: Closure) -> float | None:
+        """Give until when a node's silence is borne, as the snapshot has it."""
+        saved = closed.start - self._given_at >= SAVED_EVERY
+        return live.deadline if live.held and saved else None
 
     def _read_again(self, closed: Closure, past: Sequence[Happening], now: float) -> None:
         since = self.weather.kept_since(now)
@@ -245,5 +251,6 @@ class Receiver:
 
     def _open(self, time_from: Given | None) -> None:
         live = self.live
-        if live is not None and time_from is not None:
+        if live is not None and time_from is not None and time_from.holds_for(live.boot_id):
             self.live = self.machine.deferred(live, time_from.until(live.policy))
+            self._given_at = time_from.since

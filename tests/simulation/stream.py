@@ -11,13 +11,10 @@ from citadel_k8s.errors import StreamError
 from citadel_k8s.stores.entries import Entry, EntryId
 from citadel_k8s.stores.fake import FakeStatusStream
 from tests.simulation.virtual import VirtualLoop
-from tests.simulation.weather import RETENTION, Closure, Weather
+from tests.simulation.weather import ANSWER, RETENTION, Closure, Weather
 
 EPOCH: Final = 1_795_420_800.0
 """Seconds since the epoch at the beginning of a simulation."""
-
-ANSWER: Final = 3.0
-"""Seconds after which a server that hangs is given up."""
 
 
 class Landing(NamedTuple):

@@ -77,7 +77,8 @@ def conceded(
 ) -> list[Given | None]:
     """Give for each closure from when on everybody is given time to be heard; None for nobody.
 
-    An operator that was there counts from the end; a new one takes it from a hole in the stream,
+    An operator that was there counts from the end, after a short one only for those who do not
+    repeat what was lost; a new one takes it from a hole in the stream,
     and gives the whole timeout after one that is longer.
     """
     spoken = [h for happenings in told for h in happenings if h.code in {BEAT, JUNK}]
@@ -87,7 +88,9 @@ def conceded(
     for closure in sky.closures:
         now = closure.end + READ_LATEST
         if closure.trouble != "restarted":
-            found.append(Given(now) if closure.defers(slack) else None)
+            everybody = closure.defers(slack)
+            given = Given(now, unrepeated=not everybody)
+            found.append(given if everybody or closure.fails else None)
             continue
         first = bisect_right(moments, sky.kept_since(closure.end))
         kept = [

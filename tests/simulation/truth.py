@@ -65,6 +65,7 @@ class Truth:
     shifts: bool = False
     collapses: Sequence[tuple[float, float]] = ()
     _landed: list[Happening] = field(default_factory=list[Happening])
+    _known: list[Happening] = field(default_factory=list[Happening])
     _moments: list[float] = field(default_factory=list[float])
     _counted: list[float] = field(default_factory=list[float])
     _blocked: list[float] = field(default_factory=list[float])
@@ -74,6 +75,7 @@ class Truth:
     def __post_init__(self) -> None:
         emptied = min((c.end for c in self.weather.closures if c.emptied), default=None)
         newest: dict[str | None, int] = {}
+        known: Happening | None = None
         marks = {DEATH: self._deaths, BLOCKED: self._blocked, LOST: self._lost}
         for h in sorted(self.happenings, key=_landing):
             if h.code in marks:
@@ -82,11 +84,13 @@ class Truth:
             first = h.code == BEAT and (h.seq is None or h.seq > newest.get(h.boot, 0))
             if first:
                 self._counted.append(h.landed)
+                known = h
                 if h.seq is not None:
                     newest[h.boot] = h.seq
             # With the stream and its history lost, an old entry is as good as a new one.
             if first or (emptied is not None and h.landed > emptied):
                 self._landed.append(h)
+                self._known.append(known or h)
                 self._moments.append(h.landed)
 
     def judge(self, changes: Sequence[Change], tally: Tally) -> None:
@@ -105,11 +109,13 @@ class Truth:
         marks = [change.at for change in changes]
         end = self.weather.end
         ends = [min(end, moment) for moment in (*self._moments[1:], end)]
-        for last, upto in zip(self._landed, ends, strict=False):
+        for last, known, upto in zip(self._landed, self._known, ends, strict=False):
             if upto - last.landed <= self._timeout(last) + HAIR:
                 continue
             tally.silences += 1
-            bound = self.bound(last)
+            # To an operator that lost nothing an old entry is none: it still waits for as long as
+            # the word before it asked for, which may have been a goodbye.
+            bound = max(self.bound(last), self.bound(known))
             if bound < upto and not _down_at(changes, marks, bound):
                 self._judge_missed(last, bound, tally)
         self._judge_returns(changes, tally)
@@ -132,7 +138,7 @@ class Truth:
             opened = closure.end + self.opening
             bound = max(bound, opened + self.clockwork)
             time_from = self.time_from[number]
-            if time_from is not None:
+            if time_from is not None and time_from.holds_for(last.boot):
                 given = time_from.until(policy) + self.opening - READ_LATEST
                 bound = max(bound, given + self.clockwork)
             bound = max(bound, opened + self._unknown_for(closure, last) + self.clockwork)

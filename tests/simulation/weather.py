@@ -24,15 +24,27 @@ RETENTION: Final = 900.0
 GAP: Final = 5.0
 """Seconds without proof from which the reader takes the pipe for what was silent."""
 
+ANSWER: Final = 3.0
+"""Seconds after which a server that hangs is given up."""
+
 Trouble = Literal["refused", "hung", "paused", "restarted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """From when on everybody is given time to be heard; ``whole``: all of the timeout."""
+    """From when on everybody is given time to be heard.
+
+    ``whole``: all of the timeout. ``unrepeated``: only those without a boot id, who do not send
+    again what was lost.
+    """
 
     since: float
     whole: bool = False
+    unrepeated: bool = False
+
+    def holds_for(self, boot: str | None) -> bool:
+        """Say whether a node whose process is called so is given that time."""
+        return boot is None or not self.unrepeated
 
     def until(self, policy: Policy) -> float:
         """Give when that time is over for a node."""
@@ -62,6 +74,13 @@ class Closure:
     def reset(self) -> bool:
         """Whether the stream's ids may have gone back."""
         return self.emptied or self.lost > 0
+
+    @property
+    def fails(self) -> bool:
+        """Whether a read fails in it: one that hangs does so once it is given up."""
+        return self.trouble == "refused" or (
+            self.trouble == "hung" and self.end - self.start > ANSWER
+        )
 
     def defers(self, slack: float) -> bool:
         """Whether the reader gives everybody time: its last proof is older by so many seconds."""

@@ -147,7 +147,7 @@ class Story:
         )
         fresh = noticed(fresh, self.now, ready=node.node_ready)
         if how == "snapshot" and node.last_beat is not None:
-            back_by = node.deadline if node.phase is Phase.LEAVING else None
+            back_by = node.deadline if node.phase is Phase.LEAVING or node.held else None
             past = Past(
                 last_beat=node.last_beat,
                 boot_id=node.boot_id,

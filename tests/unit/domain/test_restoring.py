@@ -128,6 +128,17 @@ def test_an_announced_absence_ends_when_it_would_have():
     assert recalled(leaving, past(90, back_by=690), 100).deadline == 690
 
 
+def test_the_time_given_after_an_outage_is_not_cut_short_by_a_restart():
+    node = recalled(told(NodeState.ONLINE), past(70, back_by=115), 100)
+    assert node.deadline == 115
+    assert hear(node, 112, seq=8).deadline == 112 + 35
+
+
+def test_no_more_time_than_was_ever_given_comes_of_a_clock_that_was_set():
+    assert recalled(told(NodeState.ONLINE), past(70, back_by=3700), 100).deadline == 100 + 35
+    assert recalled(told(NodeState.ONLINE), past(70, back_by=20), 100).deadline == 70 + 35
+
+
 def test_a_node_that_only_answered_is_asked_again():
     node = recalled(told(NodeState.DEGRADED, "PublishFailing"), past(40), 100)
     assert said(answering(node, 101)) == ("Degraded", "PublishFailing")

@@ -152,6 +152,17 @@ def test_who_spoke_before_is_remembered_with_the_last_number_of_each():
     assert memory_of(line._replace(former_seqs=(7,)), line.ms).former_seqs == ()
 
 
+def test_the_time_given_after_an_outage_is_remembered_until_the_next_word():
+    world = World()
+    world.beat()
+    heard_ms = int(world.clock.now() * 1000)
+    world.clock.advance(30)
+    world.registry.defer(world.clock.monotonic())
+    assert line_of(world.registry.nodes["gpu-1"]).back_ms == heard_ms + 45_000
+    world.beat()
+    assert line_of(world.registry.nodes["gpu-1"]).back_ms is None
+
+
 def test_the_place_in_the_stream_is_remembered_whatever_its_clock_says():
     world = World()
     entry = world.entry("gpu-1")
