@@ -1,29 +1,47 @@
-"""A pool of connections to PostgreSQL, bounded, and safe behind PgBouncer in transaction mode.
+"""Transactions on PostgreSQL: bounded in time, and safe behind PgBouncer in transaction mode.
 
 Nothing lives longer than a transaction: no prepared statements, no session settings, no LISTEN, no
 session locks. Rows of one org are read and written as a role that sees no others (`tenant`).
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg.pq import TransactionStatus
 
 from citadel_k8s.errors import ConfigError, DatabaseError
+from citadel_k8s.stores.postgres.pool import Connection, Pool
 
-Connection = psycopg.AsyncConnection[DictRow]
-"""What a transaction is done on; rows come as dicts."""
+__all__ = ["Connection", "Database"]
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds for a transaction, waiting for a connection among them: a page waits no longer."""
 
 CONNECT_TIMEOUT: Final = 5
 """Seconds for a new connection."""
+
+ROLLBACK_TIMEOUT: Final = 1.0
+"""Seconds to take a transaction back; then its connection is closed, which does it too."""
+
+HUNG_SECONDS: Final = 5.0
+"""Seconds beyond its time after which the server ends a transaction whose client says nothing: one
+that was stopped in the middle holds locks that others wait for."""
+
+_MOVED: Final = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown)
+_ORG_ID: Final = re.compile(r"[a-zA-Z0-9._-]{1,128}")
+_BEGIN: Final = sql.SQL(
+    "BEGIN; SET LOCAL statement_timeout = {timeout};"
+    " SET LOCAL idle_in_transaction_session_timeout = {idle}"
+)
+_TENANT: Final = sql.SQL(
+    "; SET LOCAL ROLE citadel_tenant; SELECT set_config('citadel.org', {org}, true)"
+)
 
 
 class Database:
@@ -39,6 +57,8 @@ class Database:
         Connections at most.
     purpose : str
         Who asks, shown in ``pg_stat_activity``.
+    answer_timeout : float
+        Seconds for a transaction that names no other.
 
     Raises
     ------
@@ -61,27 +81,20 @@ class Database:
             self._conninfo = make_conninfo(
                 url, application_name=purpose, connect_timeout=CONNECT_TIMEOUT, **secret
             )
-        except psycopg.ProgrammingError as error:
-            raise ConfigError("the database's URL cannot be used; see databaseUrl") from error
-        self._where = f"{given.get('host') or 'a socket'}:{given.get('port') or 5432}"
+        except psycopg.ProgrammingError:
+            # What libpq says quotes the URL, and so does an error's cause.
+            raise ConfigError("the database's URL cannot be used; see databaseUrl") from None
+        self._where = place_of(self._conninfo)
         self._answer_timeout = answer_timeout
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            self._conninfo,
-            connection_class=psycopg.AsyncConnection[DictRow],
-            kwargs={"row_factory": dict_row, "prepare_threshold": None, "autocommit": True},
-            min_size=0,
-            max_size=pool_max,
-            open=False,
-            timeout=answer_timeout,
-            max_idle=60,
-            reconnect_timeout=0,
-        )
-        self._opening = asyncio.Lock()
-        self._opened = False
+        self._pool_max = pool_max
+        self._pool = Pool(self._conninfo, pool_max)
 
     @asynccontextmanager
     async def transaction(self, *, timeout: float | None = None) -> AsyncGenerator[Connection]:
         """Do something in one transaction as the connecting user, who sees all orgs.
+
+        The server stops a statement that outlasts the time too, so that nothing runs on for a
+        client that has gone. What is inside must not wait for anything but this database.
 
         Raises
         ------
@@ -89,27 +102,21 @@ class Database:
             When the server is away, silent or refuses, or the transaction took too long. Errors
             of data (`psycopg.DataError`, `psycopg.IntegrityError`) come through as they are.
         """
-        limit = self._answer_timeout if timeout is None else timeout
-        try:
-            async with asyncio.timeout(limit):
-                await self._open()
-                async with self._pool.connection(limit) as connection, connection.transaction():
-                    yield connection
-        except (TimeoutError, PoolTimeout) as error:
-            raise DatabaseError(f"PostgreSQL at {self._where}: no answer in {limit:g} s") from error
-        except (psycopg.DataError, psycopg.IntegrityError):
-            raise
-        except psycopg.Error as error:
-            raise DatabaseError(f"PostgreSQL at {self._where}: {_first_line(error)}") from error
+        async with self._within(timeout, None) as connection:
+            yield connection
 
     @asynccontextmanager
     async def tenant(
         self, org_id: str, *, timeout: float | None = None
     ) -> AsyncGenerator[Connection]:
-        """Do something in one transaction as a role that sees the rows of one org only."""
-        async with self.transaction(timeout=timeout) as connection:
-            await connection.execute("SET LOCAL ROLE citadel_tenant")
-            await connection.execute("SELECT set_config('citadel.org', %s, true)", (org_id,))
+        """Do something in one transaction as a role that sees the rows of one org only.
+
+        Raises
+        ------
+        DatabaseError
+            As `transaction`.
+        """
+        async with self._within(timeout, org_id) as connection:
             yield connection
 
     @property
@@ -119,17 +126,117 @@ class Database:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        if self._opened:
-            await self._pool.close()
+        await self._pool.close()
 
-    async def _open(self) -> None:
-        async with self._opening:
-            if not self._opened:
-                await self._pool.open()
-                self._opened = True
+    @asynccontextmanager
+    async def _within(
+        self, timeout: float | None, org_id: str | None
+    ) -> AsyncGenerator[Connection]:
+        limit = self._answer_timeout if timeout is None else timeout
+        deadline = asyncio.timeout(limit)
+        busy = f"all {self._pool_max} connections were busy for {limit:g} s"
+        said = busy if self._pool.busy else f"no answer in {limit:g} s"
+        try:
+            async with deadline:
+                connection = await self._begun(_begin(limit, org_id))
+                said = f"the transaction took longer than {limit:g} s"
+                async with self._ending(connection):
+                    yield connection
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise DatabaseError(f"PostgreSQL at {self._where}: {said}") from error
+        except (psycopg.DataError, psycopg.IntegrityError):
+            raise
+        except psycopg.Error as error:
+            raise DatabaseError(f"PostgreSQL at {self._where}: {first_line(error)}") from error
+
+    async def _begun(self, begin: sql.Composed) -> Connection:
+        """Give a connection on which the transaction has begun.
+
+        A connection that was used before may have died unnoticed, behind a PgBouncer for one. As
+        nothing has been done yet, a new one is tried, once.
+        """
+        connection, used = await self._pool.take()
+        try:
+            await self._execute(connection, begin)
+        except psycopg.OperationalError:
+            if not used:
+                raise
+            connection, _ = await self._pool.take(fresh=True)
+            await self._execute(connection, begin)
+        return connection
+
+    async def _execute(self, connection: Connection, begin: sql.Composed) -> None:
+        try:
+            await connection.execute(begin)
+        except psycopg.DataError as error:
+            await self._abandon(connection)
+            raise psycopg.ProgrammingError(
+                f"{first_line(error)}; is the schema there? See citadel-k8s db check"
+            ) from error
+        except BaseException:
+            await self._abandon(connection)
+            raise
+
+    @asynccontextmanager
+    async def _ending(self, connection: Connection) -> AsyncGenerator[None]:
+        try:
+            yield
+            await _commit(connection)
+        except _MOVED:
+            await self._abandon(connection)
+            await self._pool.clear()
+            raise
+        except BaseException:
+            await self._roll_back(connection)
+            raise
+        await self._pool.give(connection)
+
+    async def _roll_back(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(ROLLBACK_TIMEOUT):
+                await connection.rollback()
+        except (TimeoutError, psycopg.Error):
+            await self._abandon(connection)
+        except BaseException:
+            await self._abandon(connection)
+            raise
+        else:
+            await self._pool.give(connection)
+
+    async def _abandon(self, connection: Connection) -> None:
+        await connection.close()
+        await self._pool.give(connection)
 
 
-def _first_line(error: Any) -> str:
+def place_of(conninfo: str) -> str:
+    """Give host and port of a connection string that libpq takes, without its secrets."""
+    given = conninfo_to_dict(conninfo)
+    return f"{given.get('host') or 'a socket'}:{given.get('port') or 5432}"
+
+
+def first_line(error: Any) -> str:
+    """Give what a server said, without the statement and its values."""
     diagnosis = getattr(error, "diag", None)
     text = getattr(diagnosis, "message_primary", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0]
+
+
+async def _commit(connection: Connection) -> None:
+    if connection.info.transaction_status == TransactionStatus.INERROR:
+        # COMMIT would take everything back and call that a success.
+        raise psycopg.OperationalError("a statement failed, so nothing was kept")
+    await connection.commit()
+
+
+def _begin(limit: float, org_id: str | None) -> sql.Composed:
+    begin = _BEGIN.format(
+        timeout=sql.Literal(max(1, round(limit * 1000))),
+        idle=sql.Literal(round((limit + HUNG_SECONDS) * 1000)),
+    )
+    if org_id is None:
+        return begin
+    # What cannot be an org's id owns nothing, and some of it cannot be quoted.
+    known = org_id if _ORG_ID.fullmatch(org_id) else ""
+    return begin + _TENANT.format(org=sql.Literal(known))

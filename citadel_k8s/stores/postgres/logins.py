@@ -141,8 +141,11 @@ class Logins:
                 " AND u.disabled_at IS NULL AND o.disabled_at IS NULL",
                 (SEEN_EVERY, session_hash),
             )
-            row: dict[str, Any] | None = await cursor.fetchone()
-        return None if row is None else Session(**(row | {"role": Role(row["role"])}))
+            row = await cursor.fetchone()
+        if row is None:
+            return None
+        columns: dict[str, Any] = {**row, "role": Role(row["role"])}
+        return Session(**columns)
 
     async def touch(self, session_hash: bytes) -> None:
         """Note that a session is used, at most once in `SEEN_EVERY`."""

@@ -64,7 +64,9 @@ class Orgs:
         """Give an org, disabled ones too; None if there is none."""
         async with self._database.tenant(org_id) as connection:
             cursor = connection.cursor(row_factory=class_row(Org))
-            await cursor.execute(f"SELECT {_COLUMNS} FROM orgs WHERE org_id = %s", (org_id,))
+            await cursor.execute(
+                f"SELECT {_COLUMNS} FROM orgs WHERE org_id = %s", (storable(org_id, 129),)
+            )
             return await cursor.fetchone()
 
     async def list(self, *, after: str = "", limit: int = LIST_LIMIT) -> tuple[Org, ...]:

@@ -37,5 +37,5 @@ def refusing(what: str) -> Generator[None]:
         raise RefusedError("exists", f"{what} is there already") from error
     except errors.ForeignKeyViolation as error:
         raise RefusedError("missing", f"{what}: what it belongs to is not there") from error
-    except (errors.CheckViolation, errors.NotNullViolation, DataError) as error:
+    except (errors.CheckViolation, errors.NotNullViolation, DataError, UnicodeError) as error:
         raise RefusedError("invalid", f"{what}: a value does not fit") from error

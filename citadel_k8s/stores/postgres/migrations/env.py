@@ -1,9 +1,21 @@
-"""What alembic runs: all steps that are missing, in one transaction, on the connection given."""
+"""What alembic runs: all steps that are missing, in one transaction, on the connection given.
+
+Without a connection it writes the statements down.
+"""
 
 from alembic import context
-from sqlalchemy import Connection
 
-connection: Connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=None, transaction_per_migration=False)
+given = context.config.attributes
+if context.is_offline_mode():
+    context.configure(
+        dialect_name="postgresql", literal_binds=True, output_buffer=given.get("output")
+    )
+else:
+    context.configure(
+        connection=given["connection"],
+        target_metadata=None,
+        transaction_per_migration=False,
+        on_version_apply=given.get("on_version_apply"),
+    )
 with context.begin_transaction():
     context.run_migrations()

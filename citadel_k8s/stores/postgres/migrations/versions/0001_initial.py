@@ -239,11 +239,20 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN
 END $$;
 DO $$
 BEGIN
-    IF NOT pg_has_role(current_user, 'citadel_tenant', 'MEMBER') THEN
-        EXECUTE format('GRANT citadel_tenant TO %I', current_user);
+    IF CAST(current_setting('server_version_num') AS integer) < 160000 THEN
+        IF NOT pg_has_role(current_user, 'citadel_tenant', 'MEMBER') THEN
+            EXECUTE format('GRANT citadel_tenant TO %I', current_user);
+        END IF;
+    ELSIF NOT pg_has_role(current_user, 'citadel_tenant', 'SET') THEN
+        EXECUTE format('GRANT citadel_tenant TO %I WITH INHERIT FALSE, SET TRUE', current_user);
+    END IF;
+    IF NOT has_schema_privilege('citadel_tenant', current_schema(), 'USAGE') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO citadel_tenant', current_schema());
     END IF;
 END $$;
 """
+"""The role is the server's, not the database's: others may make it at the same moment. Whoever
+makes a role without being a superuser administers it, but may not become it unless told so."""
 
 OF_AN_ORG = (
     "orgs",
@@ -263,6 +272,18 @@ OF_AN_ORG = (
 )
 """Tables with rows of one org each."""
 
+RIGHTS = {
+    "orgs": "SELECT",
+    "device_auths": "SELECT",
+    "audit_log": "SELECT, INSERT",
+}
+"""What a tenant may do where it is not everything with its own rows: quotas are the platform's,
+what was noted stays as it is, and an enrolment has no org until somebody has decided."""
+
+
+EVERYTHING = "SELECT, INSERT, UPDATE, DELETE"
+"""What a tenant may do with its rows of any other table."""
+
 
 def upgrade() -> None:
     """Make everything."""
@@ -274,7 +295,7 @@ def upgrade() -> None:
             f"CREATE POLICY tenant ON {table} TO citadel_tenant"
             " USING (org_id = current_setting('citadel.org', true))"
             " WITH CHECK (org_id = current_setting('citadel.org', true));"
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO citadel_tenant;"
+            f"GRANT {RIGHTS.get(table, EVERYTHING)} ON {table} TO citadel_tenant;"
         )
     op.execute("GRANT SELECT ON fabric_ingest TO citadel_tenant")
 
