@@ -128,8 +128,9 @@ class Frame:
         call = Call(request, request_id, self.addresses.of(request), stopping=self.stopping)
         request["address"] = call.address
         self.journal.in_flight += 1
+        limit = asyncio.timeout(deadline)
         try:
-            async with asyncio.timeout(deadline) as limit:
+            async with limit:
                 response = await self._allowed(door, call)
         except Exception as error:  # noqa: BLE001 - this is the last place that knows the request
             late = isinstance(error, TimeoutError) and limit.expired()

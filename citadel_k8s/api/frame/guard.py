@@ -126,8 +126,8 @@ class GuardedConnection(RequestHandler):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        if not self._gate.admit(self, str(peer[0]) if isinstance(peer, tuple) else ""):
+        peer: Any = transport.get_extra_info("peername")
+        if not self._gate.admit(self, str(peer[0]) if peer else ""):
             self._turned_away = True
             if isinstance(transport, asyncio.WriteTransport):
                 transport.write(_TURNED_AWAY)
@@ -198,12 +198,8 @@ class GuardedConnection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer was broken off") from exc
         known = HTTPStatus(status)
-        body = {
-            "error": known.phrase.lower().replace(" ", "_"),
-            "error_description": "not a request that can be read"
-            if known.is_client_error
-            else "something went wrong here",
-        }
+        text = "this cannot be read" if known < 500 else "something went wrong here"  # noqa: PLR2004
+        body = {"error": known.phrase.lower().replace(" ", "_"), "error_description": text}
         response = web.Response(
             status=status, body=json.dumps(body).encode(), headers={"Content-Type": JSON_TYPE}
         )

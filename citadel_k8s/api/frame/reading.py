@@ -64,11 +64,12 @@ class QueryReader:
             return None
         try:
             # Not strict, whatever the model says: in a query all values are texts.
-            return self._validator.validate_python(
+            model: BaseModel = self._validator.validate_python(
                 values, strict=False, by_alias=True, by_name=False
             )
         except ValidationError as error:
             raise bad_request(f"query: {told(error)}") from None
+        return model
 
     def _known(self) -> str:
         return f"; known are {', '.join(sorted(self._names))}" if self._names else ""
