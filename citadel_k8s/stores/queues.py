@@ -115,7 +115,11 @@ class Queues:
         self.claimed = 0
 
     async def take(
-        self, orders: Sequence[Order], block: float, gone: Callable[[], bool] = lambda: False
+        self,
+        orders: Sequence[Order],
+        block: float,
+        gone: Callable[[], bool] = lambda: False,
+        waiter: Waiter | None = None,
     ) -> Given | None:
         """Give one entry of the first queue that has one; None if none came in time.
 
@@ -127,6 +131,8 @@ class Queues:
             Seconds to wait.
         gone : callable
             Says whether whoever asked is gone: nothing is taken for nobody.
+        waiter : Waiter or None
+            Who waits, where somebody else may call him.
 
         Raises
         ------
@@ -134,7 +140,7 @@ class Queues:
             If Redis does not answer.
         """
         deadline = asyncio.get_running_loop().time() + block
-        waiter = Waiter()
+        waiter = waiter or Waiter()
         given: Given | None = None
         try:
             given = await self._take(orders, deadline, gone, waiter)

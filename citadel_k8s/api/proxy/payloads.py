@@ -34,9 +34,7 @@ _STAMPED: Final = frozenset({"orgId", "principal", "deviceCode"})
 """Fields that say who wrote: never taken from who writes."""
 
 
-def fields_of(
-    stream: StreamName, values: Mapping[str, str], claims: Claims
-) -> dict[str, str]:
+def fields_of(stream: StreamName, values: Mapping[str, str], claims: Claims) -> dict[str, str]:
     """Give the fields of the entry that is to be written.
 
     Raises
