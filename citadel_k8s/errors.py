@@ -57,6 +57,10 @@ class DatabaseError(CitadelError):
     """PostgreSQL is away, silent, or refuses; the message says which."""
 
 
+class MeshError(CitadelError):
+    """The mesh's coordination server did not answer, refused, or said what cannot be read."""
+
+
 class KubeError(CitadelError):
     """The API server refused or did not answer.
 
