@@ -20,7 +20,7 @@ from citadel_k8s.api.frame.answers import respond
 from citadel_k8s.api.frame.auditing import Auditor, AuditRow, Outcome
 from citadel_k8s.api.frame.failures import refusal_of, refusal_response
 from citadel_k8s.api.frame.guard import GuardedConnection
-from citadel_k8s.api.frame.headers import REQUEST_ID, header_hook
+from citadel_k8s.api.frame.headers import ADDRESS_KEY, REQUEST_ID, REQUEST_KEY, header_hook
 from citadel_k8s.api.frame.journal import Journal, Tallies
 from citadel_k8s.api.frame.limiter import Limiter
 from citadel_k8s.api.frame.reading import BodyReader, QueryReader
@@ -35,6 +35,9 @@ Authenticator = Callable[[web.Request], Awaitable[Principal | None]]
 """Says who asks: None without any credential, RefusalError 401 with a bad one."""
 
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_GONE: Final = 499
+"""The usual status, in logs, of a request whose caller went away; nobody gets to see it."""
+
 _PART_MAX: Final = 512
 """Longest part of a path, in characters: the longest name of ours has 253."""
 
@@ -126,7 +129,7 @@ class Frame:
             connection.began(deadline)
         request_id = self._identify(request)
         call = Call(request, request_id, self.addresses.of(request), stopping=self.stopping)
-        request["address"] = call.address
+        request[ADDRESS_KEY] = call.address
         self.journal.in_flight += 1
         limit = asyncio.timeout(deadline)
         try:
@@ -173,6 +176,8 @@ class Frame:
         if request.writer.output_size > 0:
             return self._broken_off(call, error)
         refusal = refusal_of(error, self.bad_values)
+        if isinstance(error, ConnectionError) and request.transport is None:
+            refusal = RefusalError(_GONE, "gone", "the caller went away")
         if late:
             refusal = unavailable("this took too long; try again")
         if refusal is None:
@@ -226,7 +231,7 @@ class Frame:
     def _identify(self, request: web.Request) -> str:
         given = request.headers.get(REQUEST_ID)
         request_id = given if given and _SANE_ID.fullmatch(given) else secrets.token_hex(8)
-        request["request_id"] = request_id
+        request[REQUEST_KEY] = request_id
         return request_id
 
     @web.middleware

@@ -17,8 +17,12 @@ from typing_extensions import override
 
 from citadel_k8s.api.frame.address import Addresses, neighbourhood
 from citadel_k8s.api.frame.answers import JSON_TYPE
+from citadel_k8s.api.frame.headers import SERVER
 from citadel_k8s.api.metrics import ApiMetrics
 from citadel_k8s.config.server import Limits
+from citadel_k8s.telemetry.log import get_logger
+
+_log = get_logger("api")
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two looks at all connections: 10,000 take 2 ms."""
@@ -194,14 +198,18 @@ class GuardedConnection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no HTTP in the shape of all refusals; it is neither quoted nor logged."""
+        """Answer what is no HTTP in the shape of all refusals; what came is not quoted."""
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer was broken off") from exc
         known = HTTPStatus(status)
+        if known >= 500:  # noqa: PLR2004
+            _log.error("answer_failed", exc_info=exc)  # the frame's own defect
         text = "this cannot be read" if known < 500 else "something went wrong here"  # noqa: PLR2004
         body = {"error": known.phrase.lower().replace(" ", "_"), "error_description": text}
         response = web.Response(
-            status=status, body=json.dumps(body).encode(), headers={"Content-Type": JSON_TYPE}
+            status=status,
+            body=json.dumps(body).encode(),
+            headers={"Content-Type": JSON_TYPE, **SERVER},
         )
         response.force_close()
         return response

@@ -8,7 +8,17 @@ from aiohttp import web
 REQUEST_ID: Final = "X-Request-Id"
 """Header that names a request."""
 
+REQUEST_KEY: Final = web.RequestKey("request_id", str)
+"""Where a request keeps its id."""
+
+ADDRESS_KEY: Final = web.RequestKey("address", str)
+"""Where a request keeps the address that it came from, for the authenticator."""
+
+SERVER: Final = {"Server": "citadel-k8s"}
+"""In place of what names the library and its version."""
+
 _ALWAYS: Final = {
+    **SERVER,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -34,7 +44,7 @@ def header_hook(*, tls: bool) -> Hook:
         headers = response.headers
         headers.update(always)
         headers.setdefault(_POLICY, _NO_PAGE)
-        if (request_id := request.get("request_id")) is not None:
+        if (request_id := request.get(REQUEST_KEY)) is not None:
             headers[REQUEST_ID] = request_id
 
     return set_headers
