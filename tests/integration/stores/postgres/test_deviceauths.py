@@ -187,8 +187,7 @@ async def test_only_so_many_wait_of_one_address_and_in_all(
         try:
             return (await auths.start(client_id="c", address=address)).user_code
         except RefusedError as refused:
-            assert refused.reason == "too_many"
-            return ""
+            return "" if refused.reason == "too_many" else f"not {refused.reason}"
 
     async with asyncio.TaskGroup() as group:
         tries = [group.create_task(start("192.0.2.1")) for _ in range(9)]
