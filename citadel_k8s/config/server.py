@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator
 
 from citadel_k8s.config.base import Group, Settings
 from citadel_k8s.constants import HEARTBEAT_INTERVAL, MISSED_HEARTBEATS, SKEW_SECONDS
@@ -24,6 +24,12 @@ class DatabaseSettings(Settings):
             message = "must start with postgresql://"
             raise ValueError(message)
         return value
+
+
+class SchemaSettings(DatabaseSettings):
+    """What is needed to look after the schema, out of the worker's file or the API's."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class Headscale(Group):
