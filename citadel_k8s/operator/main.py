@@ -3,22 +3,15 @@
 import asyncio
 import os
 import signal
-from typing import Final
-
-from aiohttp import web
 
 from citadel_k8s.clients.kube import KubeClient
 from citadel_k8s.config.operator import OperatorSettings
-from citadel_k8s.errors import ConfigError
-from citadel_k8s.operator.server import application
 from citadel_k8s.operator.stores import Stores
 from citadel_k8s.operator.wiring import Operator
 from citadel_k8s.telemetry.log import configure, get_logger
+from citadel_k8s.telemetry.probes import serve
 
 _log = get_logger("operator")
-
-SHUTDOWN_TIMEOUT: Final = 0.5
-"""Seconds that an answer under way gets when the operator ends; aiohttp's own is 60."""
 
 
 async def run(settings: OperatorSettings) -> None:
@@ -47,7 +40,8 @@ async def run(settings: OperatorSettings) -> None:
 
 
 async def _until(stop: asyncio.Event, settings: OperatorSettings, operator: Operator) -> None:
-    runner = await _serve(settings, operator)
+    host, port = settings.listen_host, settings.listen_port
+    runner = await serve(operator.probes, operator.metrics, host, port, logger="operator")
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(operator.run(), name="operator")
@@ -57,20 +51,3 @@ async def _until(stop: asyncio.Event, settings: OperatorSettings, operator: Oper
     finally:
         await operator.end()
         await runner.cleanup()
-
-
-async def _serve(settings: OperatorSettings, operator: Operator) -> web.AppRunner:
-    runner = web.AppRunner(
-        application(operator.probes, operator.metrics),
-        access_log=None,
-        shutdown_timeout=SHUTDOWN_TIMEOUT,
-    )
-    await runner.setup()
-    host, port = settings.listen_host, settings.listen_port
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    _log.info("serving", addresses=[list(address[:2]) for address in runner.addresses])
-    return runner

@@ -1,14 +1,11 @@
-"""Probes and metrics. Neither says "healthy" before it is known."""
+"""What the probes look at. None says "healthy" before it is known."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
-
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.operator.leader import Leadership
-from citadel_k8s.operator.metrics import OperatorMetrics
 from citadel_k8s.operator.reader import PIPE_GAP, Reader
 from citadel_k8s.operator.scheduler import Scheduler
 
@@ -63,28 +60,3 @@ class Probes:
         if age is not None and age < PIPE_GAP:
             return None
         return self.reader.trouble or known or "not read to its end yet"
-
-
-def application(probes: Probes, metrics: OperatorMetrics) -> web.Application:
-    """Give the web application with ``/healthz``, ``/readyz`` and ``/metrics``."""
-
-    async def healthz(_: web.Request) -> web.Response:
-        return _verdict(probes.live())
-
-    async def readyz(_: web.Request) -> web.Response:
-        return _verdict(probes.ready())
-
-    async def exposition(request: web.Request) -> web.Response:
-        body, content_type = metrics.render(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-    app = web.Application()
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", exposition)
-    return app
-
-
-def _verdict(body: dict[str, Any]) -> web.Response:
-    status = 200 if body["ok"] else 503
-    return web.json_response(body, status=status)

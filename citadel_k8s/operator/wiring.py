@@ -33,9 +33,9 @@ from citadel_k8s.operator.scheduler import Scheduler
 from citadel_k8s.operator.server import Probes
 from citadel_k8s.operator.start import Start
 from citadel_k8s.operator.stores import Stores
-from citadel_k8s.operator.supervision import Supervision
 from citadel_k8s.operator.sweep import Sweep, retry_delay
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
+from citadel_k8s.telemetry.supervision import Supervision
 
 _log = get_logger("operator")
 

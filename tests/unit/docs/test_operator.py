@@ -75,7 +75,7 @@ def test_every_fate_of_an_unknown_id_is_told():
 
 def test_every_route_is_told():
     told = re.findall(r"^\| `(/\w+)`", section("What it serves"), re.MULTILINE)
-    source = (ROOT / "citadel_k8s/operator/server.py").read_text()
+    source = (ROOT / "citadel_k8s/telemetry/probes.py").read_text()
     assert told == re.findall(r'add_get\("(/\w+)"', source)
 
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from citadel_k8s.aio.clock import ManualClock
-from citadel_k8s.operator import supervision
-from citadel_k8s.operator.supervision import WELL_AFTER, Supervision
+from citadel_k8s.telemetry import supervision
+from citadel_k8s.telemetry.supervision import WELL_AFTER, Supervision
 from tests.unit.operator.fakes import METRICS
 
 

@@ -1,4 +1,4 @@
-"""Keeps the operator whole where one of its parts fails in a way that nobody foresaw.
+"""Keeps a process whole where one of its parts fails in a way that nobody foresaw.
 
 Each part bears what its servers do to it. What it does not bear is a mistake, and of a mistake in
 the writing of alerts the watch over ten thousand nodes must not end: the part is begun anew, and
@@ -8,12 +8,11 @@ that is told in the log, in a figure and at ``/readyz``.
 import asyncio
 from typing import Final, Protocol, cast
 
+from prometheus_client import Counter
+
 from citadel_k8s.aio.backoff import Backoff
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.operator.metrics import OperatorMetrics
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
-
-_log = get_logger("operator")
 
 PAUSE_FIRST: Final = 1.0
 """Seconds before a part that failed is begun anew, doubled each time."""
@@ -36,20 +35,32 @@ class Part(Protocol):
         ...
 
 
+class Counted(Protocol):
+    """Where failures are counted, by the label ``part``."""
+
+    @property
+    def part_failures(self) -> Counter:
+        """The counter."""
+        ...
+
+
 class Supervision:
     """Runs parts, each of them again and again.
 
     Parameters
     ----------
     clock : Clock
-        The operator's clock.
-    metrics : OperatorMetrics
+        The process' clock.
+    metrics : Counted
         What is counted.
+    logger : str
+        In whose name it is told.
     """
 
-    def __init__(self, clock: Clock, metrics: OperatorMetrics) -> None:
+    def __init__(self, clock: Clock, metrics: Counted, logger: str = "operator") -> None:
         self._clock = clock
         self._metrics = metrics
+        self._log = get_logger(logger)
         self._failed: dict[str, tuple[float, str]] = {}
         self._repeats: dict[str, RepeatLog] = {}
 
@@ -88,7 +99,9 @@ class Supervision:
         said = "it ended" if error is None else _cause(error)
         self._failed[name] = (now, said)
         self._metrics.part_failures.labels(part=name).inc()
-        repeats = self._repeats.setdefault(name, RepeatLog(_log, "part_failed", clock=self._clock))
+        repeats = self._repeats.setdefault(
+            name, RepeatLog(self._log, "part_failed", clock=self._clock)
+        )
         repeats.failed(part=name, error=said, exc_info=error)
 
 
