@@ -1,6 +1,7 @@
 """The room as a whole: what it is made of, its routes, and what runs beside them."""
 
 import asyncio
+import os
 import secrets
 from dataclasses import dataclass, field
 from typing import Self
@@ -239,14 +240,16 @@ def _provider(settings: ApiSettings, clock: Clock) -> Provider | None:
 
 
 async def _own_cluster(settings: ApiSettings) -> KubeClient | None:
-    if settings.in_cluster == "off":
+    # What a developer's own kubeconfig happens to name is not the cluster that this runs in.
+    asked = settings.in_cluster == "on" or settings.kubeconfig is not None
+    if settings.in_cluster == "off" or not (asked or os.environ.get("KUBERNETES_SERVICE_HOST")):
         return None
     try:
         return await KubeClient.connect(settings.kubeconfig)
     except ConfigError:
-        if settings.in_cluster == "on" or settings.kubeconfig is not None:
+        if asked:
             raise
-        log.info("no_own_cluster", hint="service accounts are held to their signatures alone")
+        log.warning("no_own_cluster", hint="service accounts are held to their signatures alone")
         return None
 
 
