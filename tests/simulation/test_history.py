@@ -6,7 +6,7 @@ import pytest
 
 from citadel_k8s.domain.liveness import Policy
 from citadel_k8s.models.fabricnode import NodeState
-from tests.simulation.agents import BEAT, Habits, Happening, Life
+from tests.simulation.agents import BEAT, DEATH, Habits, Happening, Life
 from tests.simulation.receiver import Change
 from tests.simulation.tally import Tally
 from tests.simulation.truth import Truth
@@ -33,6 +33,26 @@ def test_a_word_that_lands_behind_the_goodbye_after_it_asks_for_no_sooner_verdic
         Truth(told, POLICY, sky, [None]).judge(changes[:upto], tally)
         assert tally.missed == missed
     assert tally.notes == [": missed: silent since 1010.3, bound 1133.0"]
+
+
+def test_a_node_is_missed_as_long_after_its_goodbye_as_that_asked_for():
+    """Whatever lands behind it, and however long a node is waited for that says none."""
+    sky = Weather(4000.0, [Closure(100, 110, "refused", emptied=True)])
+    slow = Policy(60, 3, 10)
+    told = [
+        Happening(1000.1, BEAT, 1000.0, "a", 1, 60.0),
+        Happening(1060.1, BEAT, 1060.0, "a", 3, 60.0, goodbye=True),
+        Happening(1060.1, DEATH, 1060.1),
+        Happening(1060.4, BEAT, 1060.3, "a", 2, 60.0),
+    ]
+    for fall, false in ((1181.0, 0), (1160.0, 1)):
+        changes = [
+            Change(1060.1, NodeState.ONLINE, NodeState.DRAINING),
+            Change(fall, NodeState.DRAINING, NodeState.OFFLINE),
+        ]
+        tally = Tally()
+        Truth(told, slow, sky, [None]).judge(changes, tally)
+        assert (tally.false, tally.missed, tally.excess) == (false, 0, [])
 
 
 @pytest.mark.parametrize("seed", range(5))

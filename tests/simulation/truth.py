@@ -161,10 +161,11 @@ class Truth:
     def _judge_fall(self, fall: float, tally: Tally) -> None:
         tally.falls += 1
         index = bisect_right(self._counted, fall) - 1
-        last = self._last_landed(fall)
-        if index < 0 or last is None:
+        last, known = self._last_landed(fall), self._known_at(fall)
+        if index < 0 or last is None or known is None:
             return
-        counted, timeout = self._counted[index], self._timeout(last)
+        # As with the bound: by an old entry behind a goodbye either of the two may be waited for.
+        counted, timeout = self._counted[index], min(self._timeout(last), self._timeout(known))
         died = _latest(self._deaths, fall)
         if fall - counted < timeout - HAIR:
             if self._is_raced(index, fall, timeout):
@@ -174,7 +175,7 @@ class Truth:
             else:
                 self._note_false(fall, last, tally)
         elif died > counted - LATEST:
-            self._judge_death(last, counted, died, fall, tally)
+            self._judge_death(last, known, died, fall, tally)
         elif max(_latest(self._blocked, fall), counted) < fall - timeout + HAIR:
             tally.unlucky += 1
         elif _latest(self._lost, fall) > _latest(self._blocked, fall):
@@ -183,13 +184,13 @@ class Truth:
             self._note_false(fall, last, tally)
 
     def _judge_death(
-        self, last: Happening, counted: float, died: float, fall: float, tally: Tally
+        self, last: Happening, known: Happening, died: float, fall: float, tally: Tally
     ) -> None:
-        if last.goodbye or not self._clear(last.landed, fall):
+        if known is not last or last.goodbye or not self._clear(last.landed, fall):
             tally.told_after_trouble += 1
             return
         tally.detected(self.policy.paced(last.interval), fall - died)
-        tally.excess.append(fall - counted - self._timeout(last))
+        tally.excess.append(fall - last.landed - self._timeout(last))
 
     def _note_false(self, fall: float, last: Happening, tally: Tally) -> None:
         tally.false += 1
@@ -247,6 +248,10 @@ class Truth:
     def _last_landed(self, moment: float) -> Happening | None:
         index = bisect_right(self._moments, moment) - 1
         return self._landed[index] if index >= 0 else None
+
+    def _known_at(self, moment: float) -> Happening | None:
+        index = bisect_right(self._moments, moment) - 1
+        return self._known[index] if index >= 0 else None
 
     def _timeout(self, last: Happening) -> float:
         if last.goodbye:
