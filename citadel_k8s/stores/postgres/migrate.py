@@ -47,6 +47,9 @@ CUT_SECONDS: Final = 10.0
 """Seconds for the thread to end after its connection was cut; it may be just connecting."""
 
 _LOCK: Final = 0x6369_7461_0001
+_WATCH: Final = """
+SELECT set_config(name, '2s', true) FROM pg_settings WHERE name = 'client_connection_check_interval'
+"""  # since PostgreSQL 14: a statement ends when its client has gone
 _ALEMBIC: Final = threading.Lock()
 _RACES: Final = (errors.UniqueViolation, errors.DuplicateObject, errors.InternalError_)
 
@@ -175,6 +178,7 @@ class _Upgrade:
     def _run(self, connection: sqlalchemy.Connection) -> None:
         run = connection.exec_driver_sql
         run(f"SET LOCAL statement_timeout = {self._milliseconds}")
+        run(_WATCH)
         run(f"SELECT pg_advisory_xact_lock({_LOCK})")
         run(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         rights = run(RIGHTS).mappings().one()
