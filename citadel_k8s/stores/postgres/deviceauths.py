@@ -168,7 +168,7 @@ class DeviceAuths:
     ) -> tuple[DeviceAuth, TokenRow, str] | None:
         """Use an approved enrolment up: give it, and the token that is made for its device.
 
-        Both happen or neither. Of several that ask at once, one gets the token; None for the
+        The node is known from then on. All happens or nothing. Of several that ask at once, one gets the token; None for the
         others, and if it is not approved, has ended, or its org is disabled.
 
         Raises
@@ -198,6 +198,14 @@ class DeviceAuths:
                     node_id=auth.node_id,
                     life=None,
                 )
+                if auth.node_id is not None:
+                    # Known from now on, though it never reported; one that had left is back.
+                    await connection.execute(
+                        "INSERT INTO nodes (org_id, node_id, name, source)"
+                        " VALUES (%s, %s, %s, 'enrolment') ON CONFLICT (org_id, node_id)"
+                        " DO UPDATE SET decommissioned_at = NULL",
+                        (auth.org_id, auth.node_id, auth.hostname),
+                    )
         return auth, token, raw
 
     async def pending(self, user_code: str) -> DeviceAuth | None:
