@@ -96,7 +96,7 @@ def judge(value: float, comparison: Comparison, target: float | None) -> bool | 
 
 def advantage(value: float, comparison: Comparison, naive: float | None) -> float | None:
     """Give how many times better than the naive way a value is, where that can be said."""
-    if naive is None:
+    if naive is None or min(naive, value) < 0:  # a slope that goes down is no times better
         return None
     better, worse = (value, naive) if comparison == "at least" else (naive, value)
     return better / worse if worse and math.isfinite(better / worse) else None
