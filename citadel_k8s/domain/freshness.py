@@ -120,8 +120,10 @@ def judged(row: StatusRow, ingest: Ingest, policy: Policy) -> Judged:
             since = _silent_from(row, ingest) + round(limit * 1000)
             message = _no_heartbeat(row, ingest)
             return Judged(state, reason, message, silence, min(since, ingest.frontier_ms))
-    reason, message = row.reason or ON_TIME.reason, row.message or ON_TIME.message
-    return Judged(row.verdict, reason, message, silence)
+    if row.reason is None:
+        # What may be a fault and was told once only is kept beside the verdict, and not shown.
+        return Judged(row.verdict, *ON_TIME, silence)
+    return Judged(row.verdict, row.reason, row.message or "", silence)
 
 
 def age_s(row: StatusRow, ingest: Ingest) -> float | None:

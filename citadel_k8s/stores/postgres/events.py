@@ -1,0 +1,83 @@
+"""What happened to nodes: `fabric_events`, each thing once."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from citadel_k8s.domain.happenings import Happening
+from citadel_k8s.stores.postgres.database import Connection
+
+_GIVEN: Final = """
+unnest(
+    %(org)s::text[], %(node)s::text[], %(at)s::timestamptz[], %(kind)s::text[], %(state)s::text[],
+    %(before)s::text[], %(reason)s::text[], %(message)s::text[], %(count)s::int[],
+    %(dedup)s::text[]
+) AS g (org_id, node_id, happened_at, kind, state, state_before, reason, message, count, dedup)
+"""
+
+_KEEP: Final = f"""
+INSERT INTO fabric_events (
+    org_id, node_id, happened_at, kind, state, state_before, reason, message, count, dedup)
+SELECT g.* FROM {_GIVEN}
+WHERE NOT EXISTS (
+    SELECT FROM fabric_events e
+    WHERE e.org_id = g.org_id AND e.node_id = g.node_id AND e.dedup = g.dedup)
+ORDER BY g.org_id, g.node_id, g.dedup, g.happened_at
+ON CONFLICT DO NOTHING
+RETURNING event_id, org_id, node_id, dedup
+"""
+
+_THERE: Final = f"""
+SELECT e.event_id, e.org_id, e.node_id, e.dedup FROM fabric_events e JOIN {_GIVEN}
+    ON e.org_id = g.org_id AND e.node_id = g.node_id AND e.dedup = g.dedup
+    AND e.happened_at = g.happened_at
+"""
+
+
+class Kept(NamedTuple):
+    """An event, and the number under which it is kept."""
+
+    event_id: int
+    happening: Happening
+
+
+async def keep(
+    connection: Connection, happenings: Sequence[Happening], *, again: bool = False
+) -> list[Kept]:
+    """Insert what is not there yet, and give that with its number.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    happenings : sequence of Happening
+        What happened.
+    again : bool
+        Whether to give what the same messages made before too.
+    """
+    if not happenings:
+        return []
+    values = _values(happenings)
+    cursor = await connection.execute(_THERE if again else _KEEP, values)
+    rows = await cursor.fetchall()
+    if again:
+        cursor = await connection.execute(_KEEP, values)
+        rows += await cursor.fetchall()
+    known = {(h.org_id, h.node_id, h.dedup): h for h in happenings}
+    found = [Kept(r["event_id"], known[r["org_id"], r["node_id"], r["dedup"]]) for r in rows]
+    return sorted(found, key=lambda kept: kept.event_id)
+
+
+def _values(happenings: Sequence[Happening]) -> dict[str, Any]:
+    return {
+        "org": [h.org_id for h in happenings],
+        "node": [h.node_id for h in happenings],
+        "at": [datetime.fromtimestamp(h.at_ms / 1000, tz=UTC) for h in happenings],
+        "kind": [h.kind for h in happenings],
+        "state": [None if h.state is None else str(h.state) for h in happenings],
+        "before": [None if h.before is None else str(h.before) for h in happenings],
+        "reason": [h.reason for h in happenings],
+        "message": [h.message for h in happenings],
+        "count": [h.count for h in happenings],
+        "dedup": [h.dedup for h in happenings],
+    }
