@@ -168,8 +168,9 @@ class DeviceAuths:
     ) -> tuple[DeviceAuth, TokenRow, str] | None:
         """Use an approved enrolment up: give it, and the token that is made for its device.
 
-        The node is known from then on. All happens or nothing. Of several that ask at once, one gets the token; None for the
-        others, and if it is not approved, has ended, or its org is disabled.
+        The node is known from then on. All happens or nothing. Of several that ask at once, one
+        gets the token; None for the others, and if it is not approved, has ended, or its org is
+        disabled.
 
         Raises
         ------
