@@ -1,4 +1,4 @@
-"""The read side of an org's short stream of changes: what came after an id, and whether that is all.
+"""The read side of an org's short stream of changes: what came after an id, and is that all.
 
 A stream can lose its beginning (it is trimmed), or all of itself (a server comes back empty) and
 go on with ids that are larger still. So an id proves nothing by its size: a reader that holds one

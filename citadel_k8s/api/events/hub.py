@@ -6,7 +6,7 @@ Nothing in here is shared with other replicas: any of them serves any client at 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -165,7 +165,7 @@ class Hub:
         asked: Asked,
         *,
         stopping: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Stream]:
+    ) -> Generator[Stream]:
         """Admit a client for as long as the context lasts.
 
         Parameters

@@ -90,7 +90,9 @@ def read(entry: FeedEntry) -> Message | None:
         return None
     delta = cast("dict[str, Any]", document)
     kind, node = delta.get("type"), delta.get("id")
-    if kind not in DELTAS or not isinstance(node, str) or not 0 < len(node) <= ID_MAX:
+    if not isinstance(kind, str) or kind not in DELTAS:
+        return None
+    if not isinstance(node, str) or not 0 < len(node) <= ID_MAX:
         return None
     data = entry.data
     if None in delta.values() or b"\n" in data or b"\r" in data:

@@ -1,4 +1,4 @@
-"""The newest messages of an org's stream, kept so that whoever was away briefly goes on from here."""
+"""The newest messages of an org's stream: whoever was away briefly goes on from here."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence

@@ -3,7 +3,7 @@
 import random
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from typing_extensions import override
@@ -36,7 +36,7 @@ class Connection:
     def __init__(self, request: web.BaseRequest) -> None:
         self._transport = request.transport
         self._written = 0
-        sock = self._transport and self._transport.get_extra_info("socket")
+        sock: Any = self._transport and self._transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 

@@ -30,6 +30,9 @@ TIME_EVERY: Final = 15.0
 FIRST_TIME: Final = 1.0
 """Seconds after which a client that still waits for its rows is told how things stand."""
 
+EARLY: Final = 0.001
+"""Seconds by which a timer may fire before its moment, as the loop's own clock says."""
+
 AGAIN: Final = 1.0
 """Seconds after which rows that were not to be had are asked for again."""
 
@@ -180,8 +183,8 @@ class Stream:
         return self.ending or Ending.LEFT
 
     async def _turn(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._tell or now >= self._time_at:
+        clock = asyncio.get_running_loop().time
+        if self._tell or clock() + EARLY >= self._time_at:
             await self._send([self._time()])
         pending = self._pending
         if pending is None:
@@ -189,8 +192,8 @@ class Stream:
         elif pending.overflowed:
             self._channel.leave(self)
             self.lose()
-        elif pending.due is not None and pending.due <= asyncio.get_running_loop().time():
-            await self._send(pending.take(asyncio.get_running_loop().time()))
+        elif pending.due is not None and clock() + EARLY >= pending.due:
+            await self._send(pending.take(max(clock(), pending.due)))
         else:
             await self._idle(self._time_at if pending.due is None else pending.due)
 
