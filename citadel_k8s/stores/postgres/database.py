@@ -77,6 +77,11 @@ class Database:
     ) -> None:
         try:
             given = conninfo_to_dict(url)
+            if any("@" in str(given.get(part, "")) for part in ("host", "port", "dbname")):
+                raise ConfigError(
+                    "a password with / or @ in the database's URL must be percent-encoded, or"
+                    " given as databasePassword"
+                )
             secret = {"password": password} if password and not given.get("password") else {}
             self._conninfo = make_conninfo(
                 url, application_name=purpose, connect_timeout=CONNECT_TIMEOUT, **secret
