@@ -16,7 +16,7 @@ class SharedCounts:
     Parameters
     ----------
     connection : RedisConnection
-        A way to Redis; its owner closes it.
+        A way to Redis, for this alone.
     """
 
     def __init__(self, connection: RedisConnection) -> None:
@@ -49,3 +49,18 @@ class SharedCounts:
                 answers = await pipe.execute()
             totals |= dict(zip(part, map(int, answers[::2]), strict=True))
         return totals
+
+    async def check(self) -> None:
+        """Say nothing if Redis answers.
+
+        Raises
+        ------
+        StreamError
+            When it is away.
+        """
+        async with self._connection.edge("looking"):
+            await self._connection.redis.ping()  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._connection.close()

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.frame.address import Addresses
-from citadel_k8s.api.frame.auditing import Append, Auditor
+from citadel_k8s.api.frame.auditing import Auditor
 from citadel_k8s.api.frame.dispatch import Authenticator, Frame
 from citadel_k8s.api.frame.guard import Gate
 from citadel_k8s.api.frame.journal import Journal
-from citadel_k8s.api.frame.limiter import Counts, Limiter
+from citadel_k8s.api.frame.limiter import Limiter
 from citadel_k8s.api.frame.openapi import description_route
 from citadel_k8s.api.frame.probes import Readiness, private_application, routes
 from citadel_k8s.api.frame.route import Route
@@ -31,17 +31,17 @@ class Behind:
     ----------
     readiness
         What ``/readyz`` looks at.
-    counts
-        Shared counters of quotas; None counts here alone.
-    append_audit
-        Writes rows of the audit log; None keeps none.
+    limiter
+        Counts what callers ask; rooms may count in it too.
+    auditor
+        Takes the rows of the audit log; None keeps none.
     bad_values
         Errors of stores that are the caller's fault.
     """
 
     readiness: Readiness
-    counts: Counts | None = None
-    append_audit: Append | None = None
+    limiter: Limiter
+    auditor: Auditor | None = None
     bad_values: tuple[type[Exception], ...] = ()
 
 
@@ -84,9 +84,8 @@ class ApiService:
     ) -> None:
         tls = tls_context(settings.tls_cert_file, settings.tls_key_file)
         addresses = Addresses(settings.trusted_proxies)
-        append = behind.append_audit
-        self._auditor = Auditor(append, clock, metrics.audit_lost) if append else None
-        self._limiter = Limiter(settings.quota, clock, behind.counts)
+        self._auditor = behind.auditor
+        self._limiter = behind.limiter
         frame = Frame(
             authenticate,
             self._limiter,

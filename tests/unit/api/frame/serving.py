@@ -10,7 +10,8 @@ import aiohttp
 from aiohttp import web
 
 from citadel_k8s.aio.clock import Clock, SystemClock
-from citadel_k8s.api.frame.auditing import AuditRow
+from citadel_k8s.api.frame.auditing import Auditor, AuditRow
+from citadel_k8s.api.frame.limiter import Limiter
 from citadel_k8s.api.frame.probes import Check, Readiness
 from citadel_k8s.api.frame.refusal import unauthorized
 from citadel_k8s.api.frame.route import Route
@@ -89,11 +90,17 @@ async def serving(
 
     metrics = ApiMetrics()
     given = {"listen_host": "127.0.0.1", "listen_port": 0, "metrics_port": 0}
+    parsed = ApiSettings.model_validate(given | (settings or {}))
     service = ApiService(
-        ApiSettings.model_validate(given | (settings or {})),
+        parsed,
         routes,
         by_name,
-        Behind(Readiness(needed or {}, told or {}, clock), **{"append_audit": append, **behind}),
+        Behind(
+            Readiness(needed or {}, told or {}, clock),
+            Limiter(parsed.quota, clock),
+            Auditor(append, clock, metrics.audit_lost),
+            **behind,
+        ),
         metrics=metrics,
         clock=clock,
     )
