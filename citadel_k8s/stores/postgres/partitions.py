@@ -223,9 +223,11 @@ async def _is_there(connection: Connection, name: str) -> bool:
 
 
 def _making(table: Parted, day: date) -> sql.Composed:
-    # CREATE TABLE … PARTITION OF would lock out all writers of the table; attaching does not.
+    # CREATE TABLE … PARTITION OF would lock out readers too. Writers have to wait: one that has
+    # already chosen the default partition for its row would be refused there afterwards.
     return sql.SQL(
-        "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE;"
+        "LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE;"
+        " LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE;"
         " CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);"
         " WITH moved AS (DELETE FROM {default} WHERE {moment} >= {first} AND {moment} < {end}"
         " RETURNING *) INSERT INTO {name} SELECT * FROM moved;"
