@@ -1,12 +1,15 @@
 """What happened to an org's nodes, and how they fared: events and five-minute figures."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from psycopg.rows import tuple_row
 
 from citadel_k8s.stores.postgres.database import Database
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US: Final = 253_402_300_799_000_000
 
 
 class EventRow(NamedTuple):
@@ -58,15 +61,14 @@ _EVENTS: Final = """
       AND (%(reason)s::text IS NULL OR reason = %(reason)s)
       AND (%(since)s::timestamptz IS NULL OR happened_at >= %(since)s)
       AND (%(until)s::timestamptz IS NULL OR happened_at < %(until)s)
-      AND (%(before)s::bigint IS NULL OR (happened_at, event_id) <
-           (timestamptz 'epoch' + %(before)s * interval '1 microsecond', %(before_id)s::bigint))
+      AND (%(before)s::timestamptz IS NULL
+           OR (happened_at, event_id) < (%(before)s, %(before_id)s::bigint))
     ORDER BY happened_at DESC, event_id DESC LIMIT %(limit)s
 """
 
 # A mean of means would weigh a bucket with one heartbeat like one with ten.
 _HISTORY: Final = """
-    SELECT (extract(epoch FROM date_bin(make_interval(secs => %(step)s), bucket,
-                                        timestamptz 'epoch')) * 1000)::bigint AS at,
+    SELECT (floor(extract(epoch FROM bucket) / %(step)s) * %(step)s * 1000)::bigint AS at,
            sum(beats)::bigint,
            sum(cpu_sum) / nullif(sum(cpu_count), 0),
            sum(memory_sum) / nullif(sum(memory_count), 0),
@@ -111,7 +113,7 @@ class Past:
             "reason": which.reason,
             "since": which.since,
             "until": which.until,
-            "before": None if before is None else before[0],
+            "before": None if before is None else _moment(before[0]),
             "before_id": None if before is None else before[1],
             "limit": limit,
         }
@@ -132,3 +134,8 @@ class Past:
             cursor = connection.cursor(row_factory=tuple_row)
             await cursor.execute(_HISTORY, given)
             return [BucketRow._make(row) for row in await cursor.fetchall()]
+
+
+def _moment(microseconds: int) -> datetime:
+    """Give a moment; what no calendar has is its first or last one."""
+    return _EPOCH + timedelta(microseconds=min(max(0, microseconds), _LAST_US))
