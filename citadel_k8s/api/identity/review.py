@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.identity.jwks import JwtError, Keys, keys_of
-from citadel_k8s.clients.kube import KubeClient
 from citadel_k8s.errors import KubeError
 from citadel_k8s.telemetry.log import get_logger
 
@@ -19,13 +18,24 @@ AT_ONCE: Final = 16
 REFETCH_SECONDS: Final = 60.0
 """Seconds between two looks at the API server's keys, however many unknown ones are shown."""
 
-_DISCOVERY: Final = "/.well-known/openid-configuration"
-_KEYS: Final = "/openid/v1/jwks"
-_REVIEWS: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
 _BAD_REQUEST: Final = 400
 _SERVER_ERRORS: Final = 500
 
 log = get_logger("api")
+
+
+class ApiServer(Protocol):
+    """What is asked of an API server; see `clients.kube.KubeClient`. All raise `KubeError`."""
+
+    async def issuer(self, *, timeout: float | None = None) -> tuple[str, dict[str, Any]]:
+        """Give who signs tokens, and the keys."""
+        ...
+
+    async def review_token(
+        self, token: str, audience: str, *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Give the status of a TokenReview."""
+        ...
 
 
 class Reviewer:
@@ -33,14 +43,14 @@ class Reviewer:
 
     Parameters
     ----------
-    kube : KubeClient
+    kube : ApiServer
         May create TokenReviews (ClusterRole ``system:auth-delegator``) and read the issuer's
         discovery (``system:service-account-issuer-discovery``, which all service accounts may).
     clock : Clock
         Measures how old the keys are.
     """
 
-    def __init__(self, kube: KubeClient, clock: Clock) -> None:
+    def __init__(self, kube: ApiServer, clock: Clock) -> None:
         self._kube = kube
         self._clock = clock
         self._issuer: str | None = None
@@ -90,14 +100,8 @@ class Reviewer:
         KubeError
             If the API server cannot be asked, or may not be by this service account.
         """
-        body = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenReview",
-            "spec": {"token": token, "audiences": [audience]},
-        }
         async with self._room:
-            answer = await self._kube.request("POST", _REVIEWS, body=body, timeout=ANSWER_TIMEOUT)
-        status = _mapping(answer.get("status"))
+            status = await self._kube.review_token(token, audience, timeout=ANSWER_TIMEOUT)
         user = _mapping(status.get("user"))
         audiences: Any = status.get("audiences")
         return (
@@ -116,8 +120,7 @@ class Reviewer:
             if self._issuer is not None and not self._due():
                 return
             try:
-                told = await self._kube.request("GET", _DISCOVERY, timeout=ANSWER_TIMEOUT)
-                keys = await self._kube.request("GET", _KEYS, timeout=ANSWER_TIMEOUT)
+                issuer, keys = await self._kube.issuer(timeout=ANSWER_TIMEOUT)
                 self._keys = keys_of(keys)
                 self.document = {"keys": keys["keys"]}
             except KubeError as error:
@@ -128,8 +131,8 @@ class Reviewer:
                     return
                 raise
             except JwtError as error:
-                raise KubeError(0, f"GET {_KEYS}: {error}") from error
-            self._issuer = str(told.get("issuer"))
+                raise KubeError(0, f"the API server's keys: {error}") from error
+            self._issuer = issuer
             self._looked = self._clock.monotonic()
 
 

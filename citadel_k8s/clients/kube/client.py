@@ -31,6 +31,9 @@ _FABRIC_NODES: Final = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 _FABRIC_STATUSES: Final = f"/apis/{GROUP}/{VERSION}/fabricstatuses"
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 _NODES: Final = "/api/v1/nodes"
+_DISCOVERY: Final = "/.well-known/openid-configuration"
+_JWKS: Final = "/openid/v1/jwks"
+_REVIEWS: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
 _EVENTS: Final = f"/api/v1/namespaces/{EVENT_NAMESPACE}/events"
 
 Object = dict[str, Any]
@@ -277,6 +280,26 @@ class KubeClient:
     ) -> Object:
         """Ask for anything else; see `Transport.request`."""
         return await self._transport.request(method, path, query=query, body=body, timeout=timeout)
+
+    async def issuer(self, *, timeout: float | None = None) -> tuple[str, Object]:
+        """Give who signs this cluster's service-account tokens, and the keys (a JWKS)."""
+        told = await self._transport.request("GET", _DISCOVERY, timeout=timeout)
+        # Under no other name: it answers 406 to who wants JSON.
+        accept = "application/jwk-set+json"
+        keys = await self._transport.request("GET", _JWKS, accept=accept, timeout=timeout)
+        return str(told.get("issuer")), keys
+
+    async def review_token(
+        self, token: str, audience: str, *, timeout: float | None = None
+    ) -> Object:
+        """Give what the API server says of a token: the ``status`` of a TokenReview."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [audience]},
+        }
+        answer = await self._transport.request("POST", _REVIEWS, body=body, timeout=timeout)
+        return answer.get("status") or {}
 
     async def _get(self, path: str, timeout: float | None = None) -> Object | None:
         try:

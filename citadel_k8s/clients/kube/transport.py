@@ -110,12 +110,15 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Ask the server and give its JSON object back.
 
         Parameters
         ----------
+        accept : str
+            What the answer may be; a few paths have JSON under a name of its own only.
         timeout : float or None
             Seconds for the whole of it; that of the transport if None.
 
@@ -131,7 +134,7 @@ class Transport:
         limit = timeout or self._timeout
         try:
             await self._renew_token()
-            headers = await self._headers(content_type)
+            headers = await self._headers(content_type) | {"Accept": accept}
             if method != "GET":
                 limit = min(limit, self._allowed(asked))
             answer, data = await self._answer(method, url, headers, body, limit)
@@ -174,7 +177,6 @@ class Transport:
 
     async def _headers(self, content_type: str) -> dict[str, str]:
         headers = {
-            "Accept": "application/json",
             "Content-Type": content_type,
             "User-Agent": "citadel-k8s",
         }

@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 
 from citadel_k8s.aio.clock import Clock, SystemClock
-from citadel_k8s.api.frame.auditing import AuditRow
+from citadel_k8s.api.frame.auditing import Auditor, AuditRow
+from citadel_k8s.api.frame.limiter import Limiter
 from citadel_k8s.api.frame.probes import Readiness
 from citadel_k8s.api.frame.service import ApiService, Behind
 from citadel_k8s.api.identity.routes import Identity, routes
@@ -111,12 +112,17 @@ async def room(
     identity = Identity(
         whole, database, clock, kube=kube, channel=channel, seal_secret="for this test"
     )
+    metrics = ApiMetrics()
     service = ApiService(
         whole,
         routes(identity),
         identity.authenticator,
-        Behind(Readiness({}, {}, clock), append_audit=append),
-        metrics=ApiMetrics(),
+        Behind(
+            Readiness({}, {}, clock),
+            Limiter(whole.quota, clock),
+            Auditor(append, clock, metrics.audit_lost),
+        ),
+        metrics=metrics,
         clock=clock,
     )
     await service.start()
