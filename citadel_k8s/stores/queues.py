@@ -6,7 +6,7 @@ letter: it must hold up neither the queue nor itself.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -111,6 +111,7 @@ class Queues:
         self._claim_ms = round(claim_after * 1000)
         self._worker_id = worker_id
         self._looked: OrderedDict[tuple[str, str], tuple[float, bytes]] = OrderedDict()
+        self._returned: dict[tuple[str, str], deque[str]] = {}
         self.buried = 0
         self.claimed = 0
 
@@ -170,8 +171,8 @@ class Queues:
             "XCLAIM", order.key, order.group, order.consumer, 0, given.id,
             "IDLE", ABANDONED_MS, "RETRYCOUNT", given.deliveries - 1, "JUSTID",
         )  # fmt: skip
-        # The next look for what was abandoned must not wait for its turn.
-        self._looked.pop((order.key, order.group), None)
+        self._returned.setdefault((order.key, order.group), deque()).append(given.id)
+        self._watch.call_next(order.key, order.group)
 
     async def _take(
         self,
@@ -222,6 +223,8 @@ class Queues:
         while True:
             found, deliveries = await self._resumed(order) if order.resumes else ([], 0)
             if not found:
+                found, deliveries = await self._handed_back(order)
+            if not found:
                 found, deliveries = await self._abandoned(order)
             if not found:
                 found, deliveries = await self._read(order, ">"), 1
@@ -244,6 +247,21 @@ class Queues:
             "STREAMS", order.key, after,
         )  # fmt: skip
         return answer[0][1] if answer else []
+
+    async def _handed_back(self, order: Order) -> tuple[list[Any], int]:
+        """Claim what this process was handed back, unless another has claimed it since."""
+        line = (order.key, order.group)
+        returned = self._returned.get(line)
+        while returned:
+            entry_id = returned.popleft()
+            if not returned:
+                del self._returned[line]
+            found = await self._relay.ask(
+                "XCLAIM", order.key, order.group, order.consumer, ABANDONED_MS // 2, entry_id
+            )
+            if found and found[0] is not None and found[0][1] is not None:
+                return found, await self._deliveries(order, found[0][0])
+        return [], 0
 
     async def _abandoned(self, order: Order) -> tuple[list[Any], int]:
         """Claim an entry whose consumer is gone, where it is time to look for one."""

@@ -44,7 +44,7 @@ class Gatekeeper:
     clock : Clock
         What dates and spaces the audit log's rows.
     note : callable or None
-        Takes them; None keeps none.
+        Takes them; with None the frame keeps those of requests, and nobody those of sockets.
     mesh_id : callable
         Gives the mesh's id of a node.
     """
@@ -86,12 +86,17 @@ class Gatekeeper:
     def _record(self, call: Call, who: Principal, where: str, why: str) -> None:
         now = self._clock.monotonic()
         key = (f"{who.org_id}:{who.subject}:{who.node_id or ''}", where)
-        if self._note is None or now - self._told.get(key, -AGAIN_SECONDS) < AGAIN_SECONDS:
+        if now - self._told.get(key, -AGAIN_SECONDS) < AGAIN_SECONDS:
             return
         self._told[key] = now
         self._told.move_to_end(key)
         if len(self._told) > KEPT:
             self._told.popitem(last=False)
+        detail = {"why": why} | ({"node": who.node_id} if who.node_id else {})
+        if self._note is None:
+            # The frame puts a refused request on record by its notes; a socket's frame is none.
+            call.notes.update(audit=DENIED, target=where, detail=detail)
+            return
         row = AuditRow(
             happened_at=self._clock.now(),
             org_id=who.org_id,
@@ -101,6 +106,6 @@ class Gatekeeper:
             outcome="refused",
             address=call.address,
             request_id=call.request_id,
-            detail={"why": why} | ({"node": who.node_id} if who.node_id else {}),
+            detail=detail,
         )
         self._note(row)

@@ -1,6 +1,8 @@
 """Job queues over REST: one entry at a time, acknowledged when it is done."""
 
+import select
 from collections.abc import Callable
+from typing import Final
 
 from citadel_k8s.api.frame.route import Call
 from citadel_k8s.api.proxy.bounds import Claims
@@ -18,6 +20,9 @@ from citadel_k8s.api.proxy.shapes import (
 from citadel_k8s.domain.configmessage import ConfigEntry, Identity, Skip, open_entry
 from citadel_k8s.errors import WireError
 from citadel_k8s.stores.queues import Order, Queues
+
+_HUNG_UP: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+"""What the kernel says of a connection whose other end has gone."""
 
 
 class Jobs:
@@ -83,7 +88,15 @@ def gone_from(call: Call) -> Callable[[], bool]:
 
     def gone() -> bool:
         transport = call.request.transport
-        return transport is None or transport.is_closing()
+        if transport is None or transport.is_closing():
+            return True
+        # The loop may not have come to it yet, and an entry would be given to nobody.
+        connection = transport.get_extra_info("socket")
+        if connection is None or connection.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(connection.fileno(), _HUNG_UP)
+        return bool(poll.poll(0))
 
     return gone
 
@@ -93,9 +106,10 @@ def _for_others(identity: Identity) -> Callable[[ConfigEntry], bool]:
 
     def passes(entry: ConfigEntry) -> bool:
         try:
-            return open_entry(entry, identity) in {Skip.OTHER_NODE, Skip.NO_TARGET}
+            opened = open_entry(entry, identity)
         except WireError:
             # It is for this node and cannot be read: the node says so where it is seen.
             return False
+        return opened is Skip.OTHER_NODE or opened is Skip.NO_TARGET
 
     return passes

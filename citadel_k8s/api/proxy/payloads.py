@@ -27,6 +27,9 @@ TIMESTAMP_MAX: Final = 64
 LETTER_MAX: Final = 256 * 1024
 """Bytes of a dead letter: its payload is cut at 64 KiB."""
 
+BESIDE_MAX: Final = 4096
+"""Characters of what stands beside a payload of the largest size."""
+
 WHY_MAX: Final = 200
 """Characters quoted of what a parser says."""
 
@@ -87,7 +90,7 @@ def _check_shape(values: Mapping[str, str]) -> None:
         if not 0 < len(name) <= FIELD_NAME_MAX:
             raise bad_request(f"values: {shown(name)} is no name of a field")
         size += len(value)
-    if size > MAX_ENTRY_BYTES:
+    if size > MAX_ENTRY_BYTES + BESIDE_MAX:
         raise bad_request(f"values: over {MAX_ENTRY_BYTES} bytes")
 
 

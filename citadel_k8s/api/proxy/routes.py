@@ -50,6 +50,10 @@ ANSWER_SECONDS: Final = 4.5
 HEARTBEATS_LOGGED: Final = 1000
 """One heartbeat in so many is logged."""
 
+CONSUME_COST: Final = 0.25
+"""Requests that a consume counts for: the contract has a client of two queues ask 70,000 times a
+day, and the published quota is 50,000."""
+
 READ: Final = device(Scope.REDIS_READ)
 SPEAK: Final = device(Scope.REDIS_PUBSUB)
 STATE: Final = device(Scope.STATE_WRITE)
@@ -123,6 +127,7 @@ def _job_routes(jobs: Jobs) -> list[Route]:
             "Wait for an entry of a queue and claim it; at most one is given.",
             READ, TAG, body=ConsumeBody, answers={200: Consumed},
             deadline=BLOCK_MAX_MS / 1000 + ANSWER_SECONDS, log_every=HEARTBEATS_LOGGED,
+            cost=CONSUME_COST,
         ),
         Route(
             "POST", f"{REDIS}/jobs/acknowledge", jobs.acknowledge, "Be done with an entry.",
