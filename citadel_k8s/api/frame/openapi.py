@@ -176,16 +176,13 @@ def _responses(route: Route, index: int, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _refused_with(route: Route) -> list[int]:
-    statuses = [400, 429, 500, 503]
-    if not route.access.public:
-        statuses += [401, 403]
-    if "{" in route.path:
-        statuses.append(404)
+    # A public route too may look for a credential in what it is sent, and for what is named there.
+    statuses = [400, 429, 500, 503] if route.cost == 0 else [400, 401, 403, 404, 429, 500, 503]
     if route.method not in {"GET", "HEAD"}:
         statuses.append(409)
     if route.body is not None:
         statuses += [408, 413, 415]
-    return sorted(statuses)
+    return sorted({*statuses, *([] if route.access.public else (401, 403))})
 
 
 def _refusal(status: int) -> dict[str, Any]:
