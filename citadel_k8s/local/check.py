@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from citadel_k8s.errors import StackError
+from citadel_k8s.local.controlcheck import ControlCheck
 from citadel_k8s.local.demo import POLICY, Demo, DemoNode, Report, objects_of
 
 ONLINE_TIMEOUT: Final = 60.0
@@ -20,6 +21,8 @@ POLL: Final = 0.25
 async def check(demo: Demo, report: Report, show: Report) -> None:
     """Run through the story: all Online, one killed, Offline in time, revived, Online.
 
+    The cluster's table and the API have to tell the same, and the API what nodes say themselves.
+
     Parameters
     ----------
     demo : Demo
@@ -32,11 +35,28 @@ async def check(demo: Demo, report: Report, show: Report) -> None:
     StackError
         What did not come to pass.
     """
+    server = ControlCheck(demo.control)
+    try:
+        await _story(demo, server, report, show)
+    finally:
+        await server.close()
+
+
+async def _story(demo: Demo, server: ControlCheck, report: Report, show: Report) -> None:
     victim = demo.nodes[-1]
+    ids = {node.name for node in demo.nodes}
     names = sorted(objects_of(demo))
     await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT)
     report(f"all {len(names)} nodes are Online")
     show(await demo.kubectl("get", "fabricnodes"))
+
+    await server.states(dict.fromkeys(ids, "Online"))
+    await server.stored(ids)
+    report(f"PostgreSQL has all {len(ids)} rows, and the API tells the same states")
+    seconds = {node_id: await server.live(node_id) for node_id in sorted(ids)}
+    slowest = max(seconds, key=lambda node_id: seconds[node_id])
+    report(f"all nodes answered live, {slowest} last, in {seconds[slowest] * 1000:.0f} ms")
+    report(f"the stream of changes told of {await server.change()}")
 
     report(f"kill -9 the agent of {victim.name}; it has {POLICY.timeout:g} s to be missed")
     killed = demo.clock.monotonic()
@@ -45,6 +65,8 @@ async def check(demo: Demo, report: Report, show: Report) -> None:
     await _until(demo, states, POLICY.timeout + SLACK)
     took = demo.clock.monotonic() - killed
     report(f"{victim.name} is Offline after {took:.1f} s")
+    await server.states(dict.fromkeys(ids, "Online") | {victim.name: "Offline"})
+    report("the API says so too")
     if took < POLICY.timeout - POLICY.interval - POLL:
         raise StackError(f"Offline after {took:.1f} s: sooner than a silence can be told")
     show(await demo.kubectl("get", "fabricnodes"))
@@ -52,7 +74,8 @@ async def check(demo: Demo, report: Report, show: Report) -> None:
     report(f"revive {victim.name}")
     await demo.revive(victim)
     await _until(demo, dict.fromkeys(names, "Online"), ONLINE_TIMEOUT)
-    report(f"all {len(names)} nodes are Online")
+    await server.states(dict.fromkeys(ids, "Online"))
+    report(f"all {len(names)} nodes are Online, by the API too")
     show(await demo.kubectl("get", "fabricnodes"))
 
     report(f"what was told of {victim.name}, and how heartbeats arrive")

@@ -1,7 +1,8 @@
 """The demo: all parts for real on this machine, with simulated GPUs where it has none.
 
-Valkey, etcd, kube-apiserver, the operator (with the rights it has in a cluster, and no more), one
-agent for this machine and some more with pretended GPUs and models.
+Valkey, PostgreSQL, etcd, kube-apiserver, the operator (with the rights it has in a cluster, and no
+more), the worker, the API, one agent for this machine and some more with pretended GPUs and models.
+Every other one of those reports through the API, with a token of its own, as a node far away does.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from citadel_k8s.domain.keys import node_id_from_name, object_name
 from citadel_k8s.domain.liveness import Policy
 from citadel_k8s.errors import StackError
 from citadel_k8s.local.charge import Charge
+from citadel_k8s.local.controlplane import ORG, ControlPlane
 from citadel_k8s.local.parts import Parts
 from citadel_k8s.local.stack import Stack
 
@@ -47,6 +49,7 @@ class DemoNode:
 
     name: str
     fake_gpu: str | None
+    proxied: bool = False
     charge: Charge | None = None
 
     @property
@@ -74,6 +77,7 @@ class Demo:
     _stack: Stack | None = None
     _api: KubeClient | None = None
     _operator: Charge | None = None
+    _control: ControlPlane | None = None
     _exit: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -93,7 +97,14 @@ class Demo:
     @property
     def parts(self) -> Parts:
         """Where operators and agents come from."""
-        return Parts(self.stack, POLICY)
+        return Parts(self.stack, POLICY, ORG)
+
+    @property
+    def control(self) -> ControlPlane:
+        """Worker, API and database."""
+        if self._control is None:
+            raise StackError("the demo does not run")
+        return self._control
 
     async def __aenter__(self) -> Self:
         try:
@@ -119,8 +130,12 @@ class Demo:
 
     async def revive(self, node: DemoNode) -> None:
         """Start a node's agent again."""
-        if not node.running:
-            node.charge = await self.parts.agent(node.name, node.fake_gpu)
+        if node.running:
+            return
+        proxy = None
+        if node.proxied:
+            proxy = (self.control.url, await self.control.token(node.name))
+        node.charge = await self.parts.agent(node.name, node.fake_gpu, proxy=proxy)
 
     async def objects(self) -> list[dict[str, Any]]:
         """Give the FabricNodes as the API server has them."""
@@ -151,6 +166,7 @@ class Demo:
     def dead_parts(self) -> list[str]:
         """Give the names of parts that ended by themselves, with the end of their logs."""
         parts = {"operator": self._operator} | {n.name: n.charge for n in self.nodes}
+        parts |= self.control.charges()
         return [
             f"{name} ended by itself:\n{charge.tail()}"
             for name, charge in parts.items()
@@ -163,25 +179,40 @@ class Demo:
 
     async def _start(self) -> None:
         began = self.clock.monotonic()
-        self._stack = await self._exit.enter_async_context(Stack(report=self.report))
+        stack = Stack(postgres=True, report=self.report)
+        self._stack = await self._exit.enter_async_context(stack)
         self._api = await KubeClient.connect(self._stack.kubeconfig)
         self._exit.push_async_callback(self._api.close)
+        self._control = ControlPlane(self._stack, POLICY.interval, POLICY.missed, POLICY.skew)
+        self._exit.push_async_callback(self._control.close)
         self._exit.push_async_callback(self._stop_charges)
         await self.parts.install(self._api)
         self._name_nodes()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_operator(), name="start operator")
-            for node in self.nodes:
-                group.create_task(self.revive(node), name=f"start {node.name}")
+            group.create_task(self._start_control(), name="start control plane")
         took = self.clock.monotonic() - began
-        self.report(f"operator and {len(self.nodes)} agents started, {took:.1f} s in all")
+        self.report(
+            f"operator, worker, API and {len(self.nodes)} agents started, {took:.1f} s in all"
+        )
 
     def _name_nodes(self) -> None:
         if self.options.host_agent:
             self.nodes.append(DemoNode(node_id_from_name(os.uname().nodename), None))
         for number in range(self.options.nodes):
             fake = FAKE_GPUS[number % len(FAKE_GPUS)]
-            self.nodes.append(DemoNode(f"gpu-node-{number + 1}", fake))
+            proxied = number % 2 == 0
+            self.nodes.append(DemoNode(f"gpu-node-{number + 1}", fake, proxied))
+
+    async def _start_control(self) -> None:
+        direct = [node for node in self.nodes if not node.proxied]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.control.start(), name="start worker and API")
+            for node in direct:
+                group.create_task(self.revive(node), name=f"start {node.name}")
+        async with asyncio.TaskGroup() as group:
+            for node in self.nodes:
+                group.create_task(self.revive(node), name=f"start {node.name}")
 
     async def _start_operator(self) -> None:
         self._operator = await self.parts.operator()

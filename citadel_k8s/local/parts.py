@@ -32,11 +32,14 @@ class Parts:
         Running.
     policy : Policy
         How often agents speak and how long the operator bears their silence.
+    org_id : str or None
+        Whose nodes they are.
     """
 
-    def __init__(self, stack: Stack, policy: Policy) -> None:
+    def __init__(self, stack: Stack, policy: Policy, org_id: str | None = None) -> None:
         self._stack = stack
         self._policy = policy
+        self._org_id = org_id
 
     @property
     def folder(self) -> Path:
@@ -56,18 +59,41 @@ class Parts:
         policy = self._policy
         words = ["--kubeconfig", str(kubeconfig), "--interval", f"{policy.interval:g}"]
         words += ["--missed", str(policy.missed), "--skew", f"{policy.skew:g}"]
-        return await self._spawn("operator", "operator", words)
+        more = {"CITADEL__REDIS_URL": self._stack.redis_url}
+        return await self._spawn("operator", "operator", words, more)
 
-    async def agent(self, name: str, fake_gpu: str | None) -> Charge:
-        """Start an agent, with pretended GPUs if some are named."""
+    async def agent(
+        self, name: str, fake_gpu: str | None, *, proxy: tuple[str, str] | None = None
+    ) -> Charge:
+        """Start an agent, with pretended GPUs if some are named.
+
+        Parameters
+        ----------
+        name : str
+            Its node's name.
+        fake_gpu : str or None
+            What it pretends to have.
+        proxy : tuple of str or None
+            Address and device token of the API through which it reports; None: to Redis itself.
+        """
         words = ["--node-name", name, "--interval", f"{self._policy.interval:g}"]
         words += ["--fake-gpu", fake_gpu] if fake_gpu else []
-        return await self._spawn(name, "agent", words)
+        more = {"CITADEL__POD_IP": "127.0.0.1"}  # where its own door is
+        if proxy is None:
+            more["CITADEL__REDIS_URL"] = self._stack.redis_url
+        else:
+            words += ["--publish", "api"]
+            more["CITADEL__API_BASE_URL"], more["CITADEL__API_TOKEN"] = proxy
+        return await self._spawn(name, "agent", words, more)
 
-    async def _spawn(self, name: str, command: str, words: list[str]) -> Charge:
+    async def _spawn(
+        self, name: str, command: str, words: list[str], more: dict[str, str]
+    ) -> Charge:
         argv = [sys.executable, "-m", "citadel_k8s", command, *words]
         argv += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
-        # The URL carries a password: an environment is not shown to other users, a command is.
-        env = {**os.environ, "CITADEL__REDIS_URL": self._stack.redis_url}
+        # Addresses and tokens are secrets: an environment is not shown to others, a command is.
+        env = {**os.environ, **more}
         env["CITADEL__PROBE_LOOPBACK"] = "true"  # all nodes are on this machine
+        if self._org_id is not None:
+            env["CITADEL__ORG_ID"] = self._org_id
         return await spawn(argv, self.folder / f"{name}.log", env=env, remove=self.folder)

@@ -47,7 +47,11 @@ async def run_live(options: Options) -> None:
             console.print(
                 "\nIn another terminal:\n"
                 f"  [bold]{demo.stack.kubectl} --kubeconfig {demo.stack.kubeconfig}"
-                " get fnode -w[/]\n",
+                " get fnode -w[/]\n"
+                f"  [bold]curl -s -b '{await demo.control.session()}'"
+                f" {demo.control.url}/api/fabric/nodes[/]\n\n"
+                f"The API is at [bold]{demo.control.url}[/]; this signs you in, once:\n"
+                f"  [bold]{demo.control.link}[/]\n",
                 soft_wrap=True,
                 highlight=False,
             )

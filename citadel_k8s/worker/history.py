@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, NoReturn, Protocol
 
-import structlog
-
 from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.domain.buckets import BucketKey, Sample, Sums, summed
 from citadel_k8s.errors import DatabaseError
+from citadel_k8s.telemetry.log import get_logger
 
-log = structlog.get_logger()
+_log = get_logger("worker")
 
 FLUSH_SECONDS: Final = 15.0
 """Seconds between two additions: one row in twenty is written anew, and a killed worker loses at
@@ -71,7 +70,7 @@ class History:
             await self._sink.add(taken)
             added = True
         except DatabaseError as error:
-            log.warning("history is not stored yet", buckets=len(taken), error=str(error))
+            _log.warning("history is not stored yet", buckets=len(taken), error=str(error))
         finally:
             if not added:
                 self._merge(taken)

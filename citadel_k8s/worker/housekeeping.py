@@ -5,15 +5,14 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
-import structlog
-
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.config.server import Retention
 from citadel_k8s.errors import DatabaseError
 from citadel_k8s.stores.postgres import leftovers, partitions
 from citadel_k8s.stores.postgres.database import Database
+from citadel_k8s.telemetry.log import get_logger
 
-log = structlog.get_logger()
+_log = get_logger("worker")
 
 EVERY: Final = 3600.0
 """Seconds between two rounds; partitions are ready days ahead."""
@@ -54,7 +53,7 @@ class Housekeeping:
             await self._round()
         except DatabaseError as error:
             self.failures += 1
-            log.warning("housekeeping failed; it is tried again soon", error=str(error))
+            _log.warning("housekeeping failed; it is tried again soon", error=str(error))
             return False
         self.done += 1
         return True
@@ -69,7 +68,7 @@ def rounds(database: Database, clock: Clock, retention: Retention) -> Round:
         dropped = await partitions.drop_expired(database, now, retention)
         gone = await leftovers.sweep(database)
         if made.changed or dropped.changed or gone:
-            log.info(
+            _log.info(
                 "housekeeping",
                 made=len(made.changed),
                 dropped=len(dropped.changed),

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, NoReturn, Protocol
 
-import structlog
-
 from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.domain.mesh import Machine, MeshPlan, assigned
 from citadel_k8s.errors import DatabaseError, MeshError
+from citadel_k8s.telemetry.log import get_logger
 
-log = structlog.get_logger()
+_log = get_logger("worker")
 
 START_SECONDS: Final = 5.0
 """Seconds before the first look: what reports by itself is known by then."""
@@ -82,12 +81,12 @@ class Mesh:
         except (MeshError, DatabaseError) as error:
             self.failures += 1
             if not self._failing:
-                log.warning("the mesh cannot be looked at", error=str(error))
+                _log.warning("the mesh cannot be looked at", error=str(error))
             self._failing = True
             return
         self.machines = len(machines)
         if self._failing:
-            log.info("the mesh can be looked at again", machines=len(machines))
+            _log.info("the mesh can be looked at again", machines=len(machines))
         self._failing = False
         if changed is not None and (changed.delete or changed.left):
-            log.info("machines left the mesh", gone=len(changed.delete), left=len(changed.left))
+            _log.info("machines left the mesh", gone=len(changed.delete), left=len(changed.left))
