@@ -23,6 +23,10 @@ from citadel_k8s.api.live.fence import Address
 TokenSource = Callable[[], Awaitable[str | None]]
 """Gives the token for guarded agents; None if there is none."""
 
+TLS_WAIT: Final = 0.5
+"""Seconds for TLS with whoever did not say that they speak it: what speaks neither may wait for
+more, and so would we."""
+
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _DENIED: Final = frozenset({401, 403})
@@ -64,11 +68,13 @@ class NodeClient:
         tls: ssl.SSLContext | None = None,
         token: TokenSource | None = None,
         body_max: int = BODY_MAX,
+        tls_wait: float = TLS_WAIT,
     ) -> None:
         self._at_once = at_once
         self._tls = tls or ssl.create_default_context()
         self._token = token
         self._body_max = body_max
+        self._tls_wait = tls_wait
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, place: Place, *, connect: float, until: float, fresh: bool) -> bytes:
@@ -93,25 +99,40 @@ class NodeClient:
         except _NoHttpError as error:
             if place.tls:
                 raise
-            try:
-                place = Place(place.address, place.port, place.name, tls=True)
-                return await self._asked(place, connect, until, fresh=fresh, secret=None)
-            except LiveError as second:
-                # A certificate that does not fit is told; that there is no TLS either is not.
-                verifies = isinstance(second.__cause__, aiohttp.ClientConnectorCertificateError)
-                raise second if verifies or second.step is not Step.TLS else error from second
+            secured = Place(place.address, place.port, place.name, tls=True)
+            return await self._secured(
+                secured, min(connect, self._tls_wait), until, error, fresh=fresh
+            )
         except _DeniedError as error:
-            secret = None if self._token is None else await self._token()
-            if secret is None:
-                raise
-            place = Place(place.address, place.port, place.name, tls=error.tls)
-            return await self._asked(place, connect, until, fresh=fresh, secret=secret)
+            return await self._shown(place, connect, until, error, fresh=fresh)
 
     async def close(self) -> None:
         """Let go of the connections."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    async def _secured(
+        self, place: Place, connect: float, until: float, before: LiveError, *, fresh: bool
+    ) -> bytes:
+        """Ask by TLS whoever speaks no plain HTTP; if that is no TLS either, say the former."""
+        try:
+            return await self._asked(place, connect, until, fresh=fresh, secret=None)
+        except _DeniedError as error:
+            return await self._shown(place, connect, until, error, fresh=fresh)
+        except _CertificateError:
+            raise
+        except LiveError as error:
+            raise before from error
+
+    async def _shown(
+        self, place: Place, connect: float, until: float, denied: LiveError, *, fresh: bool
+    ) -> bytes:
+        """Ask once more, with the token; if there is none, say so."""
+        secret = None if self._token is None else await self._token()
+        if secret is None:
+            raise denied
+        return await self._asked(place, connect, until, fresh=fresh, secret=secret)
 
     async def _asked(
         self, place: Place, connect: float, until: float, *, fresh: bool, secret: str | None
@@ -122,7 +143,9 @@ class NodeClient:
         try:
             return await self._got(place, min(connect, left), left, fresh=fresh, secret=secret)
         except aiohttp.ClientConnectorCertificateError as error:
-            raise LiveError(Step.TLS, f"the certificate of {place.where} does not fit") from error
+            raise _CertificateError(
+                Step.TLS, f"the certificate of {place.where} does not fit"
+            ) from error
         except aiohttp.ClientSSLError as error:
             raise LiveError(Step.TLS, f"{place.where} does not speak TLS as it should") from error
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -173,7 +196,7 @@ class NodeClient:
             why = f"{place.where} asks for a token, and the one of live.tokenFile does not fit"
             if self._token is None:
                 why = f"{place.where} asks for a token; live.tokenFile is not set"
-            raise _DeniedError(why, tls=place.tls)
+            raise _DeniedError(Step.AUTH, why)
         if status in _REDIRECTS:
             raise LiveError(Step.BODY, f"{place.where} leads elsewhere, which is not followed")
         if status != _OK:
@@ -209,12 +232,12 @@ class _NoHttpError(LiveError):
     """Somebody is there, and speaks something else."""
 
 
+class _CertificateError(LiveError):
+    """Somebody is there, and shows a certificate that nobody here trusts."""
+
+
 class _DeniedError(LiveError):
     """The node wants a token."""
-
-    def __init__(self, message: str, *, tls: bool) -> None:
-        super().__init__(Step.AUTH, message)
-        self.tls = tls
 
 
 class _NoNames(AbstractResolver):

@@ -121,7 +121,7 @@ def _inside(address: Address) -> Iterator[IPv4Address]:
     """Give the IPv4 addresses to which an IPv6 address may lead."""
     if isinstance(address, IPv4Address):
         return
-    if any(address in network for network in _TRANSLATED):
+    if any(address in network for network in _TRANSLATED) and not address.is_loopback:
         yield IPv4Address(int(address) & 0xFFFF_FFFF)
     if address.sixtofour is not None:
         yield address.sixtofour
