@@ -119,6 +119,8 @@ class Hub:
         clock: Clock | None = None,
         limits: Limits | None = None,
         linger: float = LINGER,
+        stuck_seconds: float = STUCK_SECONDS,
+        check_every: float = CHECK_EVERY,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.figures = Figures()
@@ -129,6 +131,8 @@ class Hub:
         self._clock = clock or SystemClock()
         self._limits = limits or Limits()
         self._linger = linger
+        self._stuck_seconds = stuck_seconds
+        self._check_every = check_every
         self._jitter = jitter
         self._group: asyncio.TaskGroup | None = None
         self._readers: dict[str, _Reader] = {}
@@ -258,12 +262,12 @@ class Hub:
         moved = stream.sink.moved()
         if moved is None or moved != watched.moved:
             watched.moved, watched.since = moved, now
-        elif now - watched.since >= STUCK_SECONDS:
+        elif now - watched.since >= self._stuck_seconds:
             stream.end(Ending.STUCK)
 
     async def _check(self) -> None:
         while True:
-            await asyncio.sleep(CHECK_EVERY)
+            await asyncio.sleep(self._check_every)
             principals = {stream.principal for stream in self._streams}
             self._answered = {p: at for p, at in self._answered.items() if p in principals}
             waiting = iter(principals)
@@ -279,7 +283,7 @@ class Hub:
                     holds = await self._still(principal)
             except Exception as error:  # noqa: BLE001 - no answer is an answer of its own
                 self._unanswered.failed(error=str(error) or repr(error))
-                asked = self._answered.setdefault(principal, loop.time() - CHECK_EVERY)
+                asked = self._answered.setdefault(principal, loop.time() - self._check_every)
                 holds = loop.time() - asked < UNKNOWN_SECONDS
             else:
                 self._unanswered.recovered()

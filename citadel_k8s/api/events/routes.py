@@ -8,7 +8,12 @@ from citadel_k8s.api.events.hub import Hub
 from citadel_k8s.api.events.queries import EventsQuery, asked
 from citadel_k8s.api.events.sse import EventSink
 from citadel_k8s.api.events.stream import Asked
-from citadel_k8s.api.events.websocket import Dialogue, SocketSink, check_origin
+from citadel_k8s.api.events.websocket import (
+    SUBSCRIBE_SECONDS,
+    Dialogue,
+    SocketSink,
+    check_origin,
+)
 from citadel_k8s.api.frame.route import ANYONE, Answer, Call, Handler, Route
 
 EVENTS_PATH: Final = "/api/fabric/events"
@@ -18,7 +23,9 @@ SOCKET_PATH: Final = "/api/fabric/ws"
 """The same over a WebSocket."""
 
 
-def routes(hub: Hub, *, public_url: str | None = None) -> list[Route]:
+def routes(
+    hub: Hub, *, public_url: str | None = None, patience: float = SUBSCRIBE_SECONDS
+) -> list[Route]:
     """Give the routes.
 
     Parameters
@@ -27,6 +34,8 @@ def routes(hub: Hub, *, public_url: str | None = None) -> list[Route]:
         Its `run` runs beside the server.
     public_url : str or None
         How browsers reach this API; None: as each request says.
+    patience : float
+        Seconds that a WebSocket's client has to subscribe.
     """
 
     async def events(call: Call) -> Answer:
@@ -46,7 +55,7 @@ def routes(hub: Hub, *, public_url: str | None = None) -> list[Route]:
         with hub.stream(call.who, sink, Asked(), stopping=call.stopping.is_set) as stream:
             try:
                 await sink.open()
-                await Dialogue(sink, stream).run()
+                await Dialogue(sink, stream, patience=patience).run()
             except* ConnectionError:
                 pass
         return sink.socket

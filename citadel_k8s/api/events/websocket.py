@@ -116,7 +116,10 @@ class SocketSink(Sink):
 class Dialogue:
     """What a client says, and its stream."""
 
-    def __init__(self, sink: SocketSink, stream: Stream) -> None:
+    def __init__(
+        self, sink: SocketSink, stream: Stream, *, patience: float = SUBSCRIBE_SECONDS
+    ) -> None:
+        self._patience = patience
         self._sink = sink
         self._socket = sink.socket
         self._stream = stream
@@ -134,7 +137,7 @@ class Dialogue:
     async def _send(self) -> None:
         """Send the stream once it is asked for, then close."""
         try:
-            async with asyncio.timeout(SUBSCRIBE_SECONDS):
+            async with asyncio.timeout(self._patience):
                 await self._subscribed.wait()
         except TimeoutError:
             await self._socket.close(code=SILENT_CODE, message=b"no subscribe in time")
@@ -143,7 +146,10 @@ class Dialogue:
         await self._socket.close(code=code, message=text)
 
     async def _hear(self) -> None:
+        loop, ready = asyncio.get_running_loop(), 0.0
         async for frame in self._socket:
+            await asyncio.sleep(ready - loop.time())
+            ready = loop.time() + PACE
             if frame.type is not WSMsgType.TEXT:
                 code = WSCloseCode.UNSUPPORTED_DATA
                 await self._socket.close(code=code, message=b"text frames only")
@@ -152,7 +158,6 @@ class Dialogue:
                 await self._take(frame)
             except ConnectionError:
                 return
-            await asyncio.sleep(PACE)
 
     async def _take(self, frame: WSMessage) -> None:
         try:

@@ -44,7 +44,12 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    redis_url: str, *, limits: Limits | None = None, rows: dict[str, Any] | None = None
+    redis_url: str,
+    *,
+    limits: Limits | None = None,
+    rows: dict[str, Any] | None = None,
+    patience: float = 10.0,
+    **options: Any,
 ) -> AsyncIterator[Served]:
     feed = RedisOrgFeed(redis_url)
     made: Served
@@ -55,12 +60,14 @@ async def served(
     async def still(_principal: Principal) -> bool:
         return made.holds
 
-    hub = Hub(feed, snapshot_after(feed, read), still=still, limits=limits or Limits(1000))
+    hub = Hub(
+        feed, snapshot_after(feed, read), still=still, limits=limits or Limits(1000), **options
+    )
     made = Served(redis_url, hub)
     if rows is not None:
         made.rows = rows
     app = web.Application()
-    for route in routes(hub, public_url="https://fabric.example"):
+    for route in routes(hub, public_url="https://fabric.example", patience=patience):
         app.router.add_route(route.method, route.path, handler(made, route))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
@@ -122,7 +129,9 @@ class Listener:
                 while not self.ended:
                     await self._piece()
 
-    async def until(self, enough: Callable[[list[dict[str, str]]], bool], limit: float = 10) -> None:
+    async def until(
+        self, enough: Callable[[list[dict[str, str]]], bool], limit: float = 10
+    ) -> None:
         """Read until what came is enough."""
         async with asyncio.timeout(limit):
             while not enough(self.events()):

@@ -23,7 +23,9 @@ optional: dict[Any, Any] = {
 }
 names = st.sampled_from(["a", "b", "c"])
 deltas = st.one_of(
-    st.tuples(names, st.fixed_dictionaries({}, optional=optional)).map(lambda t: node(t[0], **t[1])),
+    st.tuples(names, st.fixed_dictionaries({}, optional=optional)).map(
+        lambda t: node(t[0], **t[1])
+    ),
     names.map(lambda name: {"type": "gone", "id": name}),
     names.map(lambda name: {"type": "event", "id": name, "event": {"id": "e"}}),
 )
