@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from citadel_k8s import __version__
-from citadel_k8s.cli import database, demo, enroll, run, status
+from citadel_k8s.cli import database, demo, enroll, letters, run, status
 from citadel_k8s.cli.fabric import fabric
 from citadel_k8s.errors import CitadelError, ConfigError, told
 
@@ -30,6 +30,7 @@ for _command in (
 ):
     app.command()(_command)
 app.add_typer(database.app, name="db")
+app.add_typer(letters.app, name="letters")
 
 
 @app.command()

@@ -106,7 +106,6 @@ def operator(
 ) -> None:
     """Keep a FabricNode for each node that reports."""
     from citadel_k8s.config.operator import OperatorSettings  # noqa: PLC0415
-    from citadel_k8s.operator.main import run  # noqa: PLC0415
 
     settings = load(
         OperatorSettings,
@@ -125,6 +124,8 @@ def operator(
         log_level=log_level,
         log_format=log_format,
     )
+    from citadel_k8s.operator.main import run  # noqa: PLC0415
+
     asyncio.run(run(settings))
 
 
@@ -142,7 +143,6 @@ def worker(
 ) -> None:
     """Store what nodes report, and tell each org of its changes."""
     from citadel_k8s.config.server import WorkerSettings  # noqa: PLC0415
-    from citadel_k8s.worker.main import run  # noqa: PLC0415
 
     settings = load(
         WorkerSettings,
@@ -156,6 +156,8 @@ def worker(
         log_level=log_level,
         log_format=log_format,
     )
+    from citadel_k8s.worker.main import run  # noqa: PLC0415
+
     asyncio.run(run(settings))
 
 
@@ -176,7 +178,6 @@ def api(
     log_format: LogFormat = None,
 ) -> None:
     """Serve people, programs, and nodes that have no way to Redis."""
-    from citadel_k8s.api.main import run  # noqa: PLC0415
     from citadel_k8s.config.server import ApiSettings  # noqa: PLC0415
 
     settings = load(
@@ -191,4 +192,6 @@ def api(
         log_level=log_level,
         log_format=log_format,
     )
+    from citadel_k8s.api.main import run  # noqa: PLC0415
+
     asyncio.run(run(settings))

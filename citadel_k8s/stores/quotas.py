@@ -1,7 +1,7 @@
 """Counts of what each credential asked for, shared by all replicas."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from citadel_k8s.stores.connection import RedisConnection
 
@@ -42,7 +42,7 @@ class SharedCounts:
         for start in range(0, len(names), _BATCH):
             part = names[start : start + _BATCH]
             async with self._connection.edge("counting requests"):
-                pipe = self._connection.redis.pipeline(transaction=False)
+                pipe: Any = self._connection.redis.pipeline(transaction=False)
                 for name in part:
                     pipe.incrby(_PREFIX + name, counts[name])
                     pipe.expireat(_PREFIX + name, expire_at)
