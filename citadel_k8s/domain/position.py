@@ -80,8 +80,9 @@ def wins(new: Position, old: Standing, *, interval: float = HEARTBEAT_INTERVAL) 
 
 def followed(new: Position, old: Standing, *, interval: float | None = None) -> Standing:
     """Give what is known after a message that won."""
-    former = old.former
-    if new.boot_id != old.last.boot_id and old.last.boot_id is not None:
-        kept = [boot for boot in former if boot not in {new.boot_id, old.last.boot_id}]
-        former = tuple([*kept, old.last.boot_id][-FORMER_BOOTS_MAX:])
+    if new.boot_id == old.last.boot_id:
+        return Standing(new, interval, old.former)
+    kept = [boot for boot in old.former if boot not in {new.boot_id, old.last.boot_id}]
+    left = [] if old.last.boot_id is None else [old.last.boot_id]
+    former = tuple([*kept, *left][-FORMER_BOOTS_MAX:])
     return Standing(new, interval, former)

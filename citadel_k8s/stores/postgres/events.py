@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from citadel_k8s.domain.happenings import Happening
+from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.stores.postgres.database import Connection
 
 _GIVEN: Final = """
@@ -28,7 +29,8 @@ RETURNING event_id, org_id, node_id, dedup
 """
 
 _THERE: Final = f"""
-SELECT e.event_id, e.org_id, e.node_id, e.dedup FROM fabric_events e JOIN {_GIVEN}
+SELECT e.event_id, e.org_id, e.node_id, e.dedup, e.reason, e.state_before
+FROM fabric_events e JOIN {_GIVEN}
     ON e.org_id = g.org_id AND e.node_id = g.node_id AND e.dedup = g.dedup
     AND e.happened_at = g.happened_at
 """
@@ -41,30 +43,33 @@ class Kept(NamedTuple):
     happening: Happening
 
 
-async def keep(
-    connection: Connection, happenings: Sequence[Happening], *, again: bool = False
-) -> list[Kept]:
-    """Insert what is not there yet, and give that with its number.
-
-    Parameters
-    ----------
-    connection : Connection
-        In a transaction.
-    happenings : sequence of Happening
-        What happened.
-    again : bool
-        Whether to give what the same messages made before too.
-    """
+async def keep(connection: Connection, happenings: Sequence[Happening]) -> list[Kept]:
+    """Insert what is not there yet, and give that with its number."""
     if not happenings:
         return []
-    values = _values(happenings)
-    cursor = await connection.execute(_THERE if again else _KEEP, values)
-    rows = await cursor.fetchall()
-    if again:
-        cursor = await connection.execute(_KEEP, values)
-        rows += await cursor.fetchall()
+    cursor = await connection.execute(_KEEP, _values(happenings))
     known = {(h.org_id, h.node_id, h.dedup): h for h in happenings}
-    found = [Kept(r["event_id"], known[r["org_id"], r["node_id"], r["dedup"]]) for r in rows]
+    found = [
+        Kept(row["event_id"], known[row["org_id"], row["node_id"], row["dedup"]])
+        for row in await cursor.fetchall()
+    ]
+    return sorted(found, key=lambda kept: kept.event_id)
+
+
+async def recall(connection: Connection, happenings: Sequence[Happening]) -> list[Kept]:
+    """Give those that are there already, as they are kept."""
+    if not happenings:
+        return []
+    cursor = await connection.execute(_THERE, _values(happenings))
+    known = {(h.org_id, h.node_id, h.dedup): h for h in happenings}
+    found: list[Kept] = []
+    for row in await cursor.fetchall():
+        happening = known[row["org_id"], row["node_id"], row["dedup"]]
+        before = row["state_before"]
+        happening = happening._replace(
+            reason=row["reason"], before=None if before is None else NodeState(before)
+        )
+        found.append(Kept(row["event_id"], happening))
     return sorted(found, key=lambda kept: kept.event_id)
 
 

@@ -18,7 +18,7 @@ from citadel_k8s.errors import CitadelError, DatabaseError
 from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.stores.postgres import statuswriting as sql
 from citadel_k8s.stores.postgres.database import Connection, Database, first_line
-from citadel_k8s.stores.postgres.events import Kept, keep
+from citadel_k8s.stores.postgres.events import Kept, keep, recall
 from citadel_k8s.stores.postgres.ingests import PARTITION
 
 STATUS_COLUMNS: Final = (
@@ -165,8 +165,9 @@ class Statuses:
         unknown = await _absent(connection, lost) if lost else frozenset[Key]()
         await _write_details(connection, [one.word for one in won if one.slow])
         told = [course for key, course in given.items() if key not in unknown]
-        events = await keep(connection, [*happened, *happenings_of(told)], again=again)
-        return Written(won, events, unknown)
+        happenings = [*happened, *happenings_of(told)]
+        past = await recall(connection, [*happenings, *_told_before(won, given)]) if again else []
+        return Written(won, [*past, *await keep(connection, happenings)], unknown)
 
     def _values(self, courses: Sequence[Course], epoch: int) -> dict[str, Any]:
         words = [course.last for course in courses]
@@ -232,6 +233,16 @@ def _changes(course: Course, won: Won, before_ms: int) -> list[Happening]:
             found.append(changed(word.position, word.key, state, (now, reason)))
         state = now
     return found
+
+
+def _told_before(won: Sequence[Won], given: Mapping[Key, Course]) -> list[Happening]:
+    """Give the changes of state that these messages may have made when they came first."""
+    return [
+        changed(word.position, word.key, None, (state, ""))
+        for one in won
+        for word in given[one.word.key].steps
+        for state in {word.verdict.state, one.state}
+    ]
 
 
 async def _absent(connection: Connection, keys: Collection[Key]) -> frozenset[Key]:

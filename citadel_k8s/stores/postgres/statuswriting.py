@@ -19,10 +19,10 @@ taken over: another node's id in there would draw that node's messages away."""
 UPSERT: Final = """
 WITH given AS (
     SELECT * FROM unnest(
-        %(org)s::text[], %(node)s::text[], %(boot)s::text[], %(seq)s::bigint[],
+        %(org)b::text[], %(node)b::text[], %(boot)b::text[], %(seq)s::bigint[],
         %(former)s::text[], %(ms)s::bigint[], %(number)s::bigint[], %(interval)s::real[],
-        %(verdict)s::text[], %(reason)s::text[], %(message)s::text[], %(suspect)s::text[],
-        %(until)s::bigint[], %(pulse)s::text[], %(digest)s::bytea[]
+        %(verdict)s::text[], %(reason)s::text[], %(message)b::text[], %(suspect)s::text[],
+        %(until)s::bigint[], %(pulse)b::text[], %(digest)b::bytea[]
     ) AS g (
         org_id, node_id, boot_id, seq, former, ms, number, interval_seconds,
         verdict, reason, message, suspect, until, pulse, digest
@@ -156,7 +156,7 @@ JOIN unnest(%(org)s::text[], %(node)s::text[]) AS given (org_id, node_id) USING 
 DETAIL: Final = """
 INSERT INTO fabric_node_detail (org_id, node_id, digest, profile, status)
 SELECT org_id, node_id, digest, profile::jsonb, status::jsonb FROM unnest(
-    %(org)s::text[], %(node)s::text[], %(digest)s::bytea[], %(profile)s::text[], %(status)s::text[]
+    %(org)s::text[], %(node)s::text[], %(digest)b::bytea[], %(profile)b::text[], %(status)b::text[]
 ) AS given (org_id, node_id, digest, profile, status)
 ORDER BY 1, 2
 ON CONFLICT (org_id, node_id) DO UPDATE SET
