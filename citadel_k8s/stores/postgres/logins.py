@@ -48,7 +48,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """What is told of a person's sessions; the hash's start names it."""
+    """What is told of a person's session; ``name`` is the start of its hash."""
 
     name: str
     method: str
@@ -192,3 +192,15 @@ class Logins:
                 (org_id, user_id),
             )
             return cursor.rowcount
+
+    async def sweep(self) -> int:
+        """Delete sessions and links that were over a day ago; give how many."""
+        async with self._database.transaction() as connection:
+            links = await connection.execute(
+                "DELETE FROM login_links WHERE expires_at < now() - interval '1 day'"
+            )
+            sessions = await connection.execute(
+                "DELETE FROM sessions WHERE least(expires_at, revoked_at) < now()"
+                " - interval '1 day'"
+            )
+            return links.rowcount + sessions.rowcount

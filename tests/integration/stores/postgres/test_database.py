@@ -263,16 +263,16 @@ async def test_a_server_that_is_away_is_told_at_once_and_without_the_password(
     assert server.password not in str(error.value)
 
 
-async def test_a_wrong_password_is_told_without_it(server: Postgres) -> None:
-    database = Database(server.url_for("postgres", password="wr0ng-secret"))
+async def test_a_wrong_password_is_told_without_it(postgres_server: Postgres) -> None:
+    database = Database(postgres_server.url_for("postgres", password="wr0ng-secret"))
     with pytest.raises(DatabaseError, match="password authentication failed") as error:
         await one(database)
     assert "wr0ng-secret" not in str(error.value)
 
 
-async def test_a_password_apart_from_the_url_is_used(server: Postgres) -> None:
-    bare = f"postgresql://citadel@127.0.0.1:{server.port}/postgres"
-    database = Database(bare, password=server.password)
+async def test_a_password_apart_from_the_url_is_used(postgres_server: Postgres) -> None:
+    bare = f"postgresql://citadel@127.0.0.1:{postgres_server.port}/postgres"
+    database = Database(bare, password=postgres_server.password)
     assert await one(database) == 1
     await database.close()
 

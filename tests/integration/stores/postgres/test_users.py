@@ -202,3 +202,29 @@ async def test_sessions_and_links_long_over_are_deleted_when_new_ones_are_made(
         for table in ("sessions", "login_links"):
             cursor = await connection.execute(f"SELECT count(*) AS n FROM {table}")
             assert await cursor.fetchone() == {"n": 1}
+
+
+async def test_a_sweep_deletes_what_was_over_a_day_ago_and_nothing_else(
+    database: Database, raw: Database
+) -> None:
+    user = await ada(database)
+    logins = Logins(database)
+    kept = [await session(database, user) for _ in range(3)]
+    await logins.create_link("acme", user.user_id)
+    link, _ = await logins.create_link("acme", user.user_id)
+    await logins.revoke("acme", secret_hash(kept[0]))
+    assert await logins.sweep() == 0
+    await execute(raw, "UPDATE sessions SET revoked_at = revoked_at - interval '25 hours'")
+    await execute(
+        raw,
+        "UPDATE sessions SET expires_at = now() - interval '25 hours' WHERE session_hash = %s",
+        secret_hash(kept[1]),
+    )
+    await execute(
+        raw,
+        "UPDATE login_links SET expires_at = now() - interval '25 hours' WHERE token_hash <> %s",
+        secret_hash(link),
+    )
+    assert await logins.sweep() == 3
+    assert await logins.find(secret_hash(kept[2])) is not None
+    assert await logins.redeem_link(link) == user
