@@ -38,8 +38,10 @@ def show(rows: Sequence[Row], form: Form, *, nothing: str) -> None:
             # Text: what somebody called a token must not be read as markup.
             table.add_row(*(Text(_cell(value)) for value in row.values()))
         console = Console()
-        # A line a row where a program reads: it cannot put folded columns together again.
-        console.print(table, width=None if console.is_terminal else _UNFOLDED, crop=False)
+        if not console.is_terminal:
+            # A line a row where a program reads: it cannot put folded columns together again.
+            console.width = _UNFOLDED
+        console.print(table)
 
 
 def show_secret(row: Row, secret: tuple[str, str], form: Form, *, told: str) -> None:
