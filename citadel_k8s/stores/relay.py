@@ -8,8 +8,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
+import hiredis
 from redis import exceptions
 
 from citadel_k8s.errors import StreamError
@@ -33,6 +34,9 @@ WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 
 Command = Sequence[str | bytes | int]
 
+_pack: Callable[[tuple[str | bytes | int, ...]], bytes] = cast("Any", hiredis).pack_command
+"""Its own types speak of tuples of one."""
+
 
 class RedisRefusal(StreamError):  # noqa: N818 - an answer, not an accident
     """Redis answered, and what it said is an error: ``WRONGTYPE …``."""
@@ -46,8 +50,8 @@ class RedisRefusal(StreamError):  # noqa: N818 - an answer, not an accident
 class _Asked:
     """Commands of one asker: they travel side by side."""
 
-    commands: Sequence[Command]
-    size: int
+    count: int
+    packed: bytes
     answers: "asyncio.Future[list[Any]]"
 
 
@@ -108,15 +112,18 @@ class Relay:
         StreamError
             If it is not known that they were done.
         """
-        size = sum(len(part) if not isinstance(part, int) else 8 for c in commands for part in c)
         if not self._runs:
             raise StreamError(f"{self._purpose}: it is not running")
-        if self._commands + len(commands) > WAITING_MAX or self._bytes + size > WAITING_BYTES_MAX:
+        packed = b"".join([_pack(tuple(command)) for command in commands])
+        if (
+            self._commands + len(commands) > WAITING_MAX
+            or self._bytes + len(packed) > WAITING_BYTES_MAX
+        ):
             raise StreamError(f"{self._purpose}: too much waits for Redis already")
-        asked = _Asked(commands, size, asyncio.get_running_loop().create_future())
+        asked = _Asked(len(commands), packed, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
-        self._commands += len(commands)
-        self._bytes += size
+        self._commands += asked.count
+        self._bytes += len(packed)
         self._wake.set()
         return await asked.answers
 
@@ -140,12 +147,12 @@ class Relay:
         count = size = 0
         while self._waiting and count < BATCH_COMMANDS and size < BATCH_BYTES:
             asked = self._waiting.popleft()
-            self._commands -= len(asked.commands)
-            self._bytes -= asked.size
+            self._commands -= asked.count
+            self._bytes -= len(asked.packed)
             if not asked.answers.done():
                 batch.append(asked)
-                count += len(asked.commands)
-                size += asked.size
+                count += asked.count
+                size += len(asked.packed)
         return batch
 
     def _all(self) -> list[_Asked]:
@@ -161,10 +168,10 @@ class Relay:
         try:
             async with self._server.edge("exchanging"):
                 connection = self._connection or await self._connect()
-                packed = connection.pack_commands(c for asked in batch for c in asked.commands)
+                packed = b"".join([asked.packed for asked in batch])
                 await connection.send_packed_command(packed, check_health=False)
                 for asked in batch:
-                    answers = [await _answer(connection) for _ in asked.commands]
+                    answers = [await _answer(connection) for _ in range(asked.count)]
                     if not asked.answers.done():
                         asked.answers.set_result(answers)
         except StreamError as error:
