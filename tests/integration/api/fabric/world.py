@@ -158,7 +158,7 @@ async def serving(
         {"listen_host": "127.0.0.1", "listen_port": 0, "metrics_port": 0,
          "quota": {"requests_per_second": 100_000, "burst": 100_000, "daily_requests": 10**9}}
     )  # fmt: skip
-    asked = Live.model_validate({"allowed_cidrs": ["127.0.0.0/8", "::1/128"], **(live or {})})
+    asked = Live.model_validate({"allowedCidrs": ["127.0.0.0/8", "::1/128"], **(live or {})})
     statuses, senders = LastStatuses(world.redis_url), redis_senders(world.redis_url)
     policy, audit, fleet = Policy(), Audit(world.database), Fleet(world.database)
     asker = client(asked)
