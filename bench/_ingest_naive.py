@@ -8,6 +8,7 @@ import psycopg
 import redis.asyncio as redis_asyncio
 
 from citadel_k8s.constants import STATUS_GROUP, STATUS_STREAM
+from citadel_k8s.errors import WireError
 from citadel_k8s.models.codec import decode
 
 ROW = """
@@ -23,7 +24,9 @@ INSERT INTO fabric_node_detail (org_id, node_id, digest, profile, status)
 VALUES ('bench', %s, '', '{}', %s::jsonb)
 ON CONFLICT (org_id, node_id) DO UPDATE SET status = excluded.status
 """
-NODE = "INSERT INTO nodes (org_id, node_id, source) VALUES ('bench', %s, 'report') ON CONFLICT DO NOTHING"
+NODE = """
+INSERT INTO nodes (org_id, node_id, source) VALUES ('bench', %s, 'report') ON CONFLICT DO NOTHING
+"""
 
 
 async def main(redis_url: str, database_url: str, group: str = STATUS_GROUP) -> None:
@@ -33,7 +36,11 @@ async def main(redis_url: str, database_url: str, group: str = STATUS_GROUP) -> 
     while True:
         answer = await redis.xreadgroup(group, "naive", {STATUS_STREAM: ">"}, count=1, block=2000)
         for key, fields in answer[0][1] if answer else ():
-            message = decode(fields[b"payload"])
+            try:
+                message = decode(fields[b"payload"])
+            except WireError:
+                await redis.xack(STATUS_STREAM, group, key)
+                continue
             node_id, ms = message.node_id, int(key.split(b"-")[0])
             async with database.transaction():
                 await database.execute(NODE, (node_id,))

@@ -1,9 +1,10 @@
-"""A real Valkey server on a loopback port, nothing of it ever written but by `stop(keep=True)`."""
+"""A real Valkey server on a loopback port; unless asked, nothing of it is ever written."""
 
 import asyncio
 import importlib.util
 import platform
 import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -21,6 +22,9 @@ POLL: Final = 0.01
 
 ANSWER_TIMEOUT: Final = 30.0
 """Seconds for one command; the longest is to write all data to disk before a restart."""
+
+CHANGES: Final = "changes"
+"""Folder in which a durable server writes its changes down."""
 
 
 def find_server() -> Path:
@@ -52,6 +56,8 @@ class Valkey:
         Of the default user, who may do everything; random if left out, none if empty.
     users : mapping of str to str, optional
         Further users with their ACL rules, such as ``{"agent": ">secret ~node:* +xadd +publish"}``.
+    durable : bool
+        Write each change down, as servers in earnest do: what was confirmed survives `kill`.
     """
 
     def __init__(
@@ -60,8 +66,10 @@ class Valkey:
         *,
         password: str | None = None,
         users: Mapping[str, str] | None = None,
+        durable: bool = False,
     ) -> None:
         self.folder = folder
+        self._durable = durable
         self.password = secrets.token_urlsafe(18) if password is None else password
         self.socket_path = folder / "s"  # a socket's path may have 107 characters
         self._users = dict(users or {})
@@ -119,6 +127,7 @@ class Valkey:
             await self.ask("SAVE")
         else:
             (self.folder / "dump.rdb").unlink(missing_ok=True)
+            await asyncio.to_thread(shutil.rmtree, self.folder / CHANGES, ignore_errors=True)
         await self._charge.stop()
         self._charge = None
 
@@ -128,7 +137,7 @@ class Valkey:
         await self.start()
 
     async def kill(self) -> None:
-        """Kill the server at once, as a crash does; what was in memory is lost."""
+        """Kill the server at once, as a crash does; what was only in memory is lost."""
         if self._charge is not None:
             await self._charge.kill()
             self._charge = None
@@ -195,7 +204,10 @@ class Valkey:
             f"port {self.port}",
             f"dir {_quote(str(self.folder))}",
             'save ""',
-            "appendonly no",
+            # What write(2) has taken survives the process; fsync would be against power cuts.
+            f"appendonly {'yes' if self._durable else 'no'}",
+            "appendfsync everysec",
+            f"appenddirname {CHANGES}",
             "daemonize no",
             "loglevel notice",
         ]
