@@ -9,6 +9,7 @@ import typer
 from citadel_k8s import __version__
 from citadel_k8s.cli import database, demo, enroll, letters, run, status
 from citadel_k8s.cli.fabric import fabric
+from citadel_k8s.commands import apps
 from citadel_k8s.errors import CitadelError, ConfigError, told
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ for _command in (
     app.command()(_command)
 app.add_typer(database.app, name="db")
 app.add_typer(letters.app, name="letters")
+apps.mount(app)
 
 
 @app.command()

@@ -30,6 +30,11 @@ HEAVY = {"aiohttp", "alembic", "kopf", "kubernetes", "psycopg", "redis", "sqlalc
         ["db", "check"],
         ["letters", "list"],
         ["letters", "replay"],
+        ["bootstrap"],
+        ["org"],
+        ["user"],
+        ["token"],
+        ["cluster"],
     ],
     ids=" ".join,
 )
