@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Final
 
 import psycopg
@@ -156,7 +157,7 @@ class Database:
         except psycopg.Error as error:
             raise DatabaseError(f"PostgreSQL at {self._where}: {first_line(error)}") from error
 
-    async def _begun(self, begin: sql.Composed) -> Connection:
+    async def _begun(self, begin: bytes) -> Connection:
         """Give a connection on which the transaction has begun.
 
         A connection that was used before may have died unnoticed, behind a PgBouncer for one. As
@@ -172,7 +173,7 @@ class Database:
             await self._execute(connection, begin)
         return connection
 
-    async def _execute(self, connection: Connection, begin: sql.Composed) -> None:
+    async def _execute(self, connection: Connection, begin: bytes) -> None:
         try:
             await connection.execute(begin)
         except psycopg.DataError as error:
@@ -235,13 +236,14 @@ async def _commit(connection: Connection) -> None:
     await connection.commit()
 
 
-def _begin(limit: float, org_id: str | None) -> sql.Composed:
+@lru_cache(maxsize=1024)  # a few hundred orgs ask again and again
+def _begin(limit: float, org_id: str | None) -> bytes:
     begin = _BEGIN.format(
         timeout=sql.Literal(max(1, round(limit * 1000))),
         idle=sql.Literal(round((limit + HUNG_SECONDS) * 1000)),
     )
     if org_id is None:
-        return begin
+        return begin.as_bytes()
     # What cannot be an org's id owns nothing, and some of it cannot be quoted.
     known = org_id if _ORG_ID.fullmatch(org_id) else ""
-    return begin + _TENANT.format(org=sql.Literal(known))
+    return (begin + _TENANT.format(org=sql.Literal(known))).as_bytes()
