@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.fabric.shelf import Shelf
 from citadel_k8s.api.frame.auditing import Append, AuditRow
+from citadel_k8s.api.frame.limiter import OwnQuotas
 from citadel_k8s.api.frame.probes import Check
 from citadel_k8s.errors import DatabaseError, StreamError
 from citadel_k8s.models.views import Delta
@@ -13,6 +14,7 @@ from citadel_k8s.stores.orgstream import OrgStreams, Told
 from citadel_k8s.stores.postgres.audit import Audit, AuditEntry
 from citadel_k8s.stores.postgres.database import Database
 from citadel_k8s.stores.postgres.fleet import Fleet
+from citadel_k8s.stores.postgres.orgs import Orgs
 from citadel_k8s.stores.postgres.schema import state_of
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
@@ -38,6 +40,20 @@ def _entry(row: AuditRow) -> AuditEntry:
         request_id=row.request_id,
         happened_at=datetime.fromtimestamp(row.happened_at, tz=UTC),
     )
+
+
+def own_quotas(orgs: Orgs) -> OwnQuotas:
+    """Give what tells which orgs have a daily quota of their own."""
+
+    async def quotas() -> dict[str, int]:
+        found: dict[str, int] = {}
+        after = ""
+        while page := await orgs.list(after=after):
+            found |= {org.org_id: org.daily_quota for org in page if org.daily_quota is not None}
+            after = page[-1].org_id
+        return found
+
+    return quotas
 
 
 def rows_of(shelf: Shelf) -> Callable[[str], Awaitable[bytes]]:

@@ -10,6 +10,7 @@ from citadel_k8s.api.between import (
     Goodbye,
     audit_appender,
     mesh_ids,
+    own_quotas,
     rows_of,
     schema_check,
 )
@@ -40,6 +41,7 @@ from citadel_k8s.stores.orgstream import OrgStreams
 from citadel_k8s.stores.postgres.audit import Audit
 from citadel_k8s.stores.postgres.database import Database
 from citadel_k8s.stores.postgres.fleet import Fleet
+from citadel_k8s.stores.postgres.orgs import Orgs
 from citadel_k8s.stores.postgres.watching import Watching
 from citadel_k8s.stores.quotas import SharedCounts
 
@@ -135,7 +137,8 @@ class _Builder:
         )
         self._audit = Audit(self._database)
         self._auditor = Auditor(audit_appender(self._audit), clock, self._metrics.audit_lost)
-        self._limiter = Limiter(settings.quota, clock)
+        self._quotas = own_quotas(Orgs(self._database))
+        self._limiter = Limiter(settings.quota, clock, None, self._quotas)
         self._told: dict[str, Check] = {}
         self.stopping = asyncio.Event()
         self.jobs: list[Job] = []
@@ -165,7 +168,7 @@ class _Builder:
         counts = SharedCounts(RedisConnection(url, purpose="quotas", **login))
         self._held.push_async_callback(counts.close)
         self._told["redis"] = counts.check
-        self._limiter = Limiter(self._settings.quota, self._clock, counts)
+        self._limiter = Limiter(self._settings.quota, self._clock, counts, self._quotas)
         room = Room(self._settings, self._clock)
         self.jobs.append(room.run)
         hub = self._hub(url, login)
@@ -220,13 +223,15 @@ class _Builder:
         self._held.push_async_callback(feed.close)
         watching = Watching(self._database)
         shelf = Shelf(self._fleet, self._policy, self._clock)
-        return Hub(
+        hub = Hub(
             feed,
             snapshot_after(feed, rows_of(shelf)),
             still=watching.still,
             frontier=watching.frontier,
             clock=self._clock,
         )
+        self._metrics.add_streams(hub.figures)
+        return hub
 
     def _count_heartbeat(self, key: str) -> None:
         self._limiter.take(key, 1, paced=False)

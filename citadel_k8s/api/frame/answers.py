@@ -84,12 +84,20 @@ def encoded(answer: Answer) -> bytes:
 async def _sent(
     request: web.Request, body: bytes, status: int, headers: Mapping[str, str]
 ) -> web.Response:
-    if len(body) < GZIP_MIN or "gzip" not in request.headers.get("Accept-Encoding", ""):
+    if len(body) < GZIP_MIN or not _takes_gzip(request.headers.get("Accept-Encoding", "")):
         return web.Response(body=body, status=status, headers=headers)
     less = _gzip(body) if len(body) < GZIP_APART else await asyncio.to_thread(_gzip, body)
     response = web.Response(body=less, status=status, headers=headers)
     response.headers["Content-Encoding"] = "gzip"
     return response
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for part in accepted.split(","):
+        name, _, weight = part.partition(";")
+        if name.strip() == "gzip":
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
 
 
 def _gzip(body: bytes) -> bytes:

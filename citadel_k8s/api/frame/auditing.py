@@ -96,10 +96,12 @@ class Auditor:
 
     async def finish(self) -> None:
         """Write what is left, once; what cannot be written is lost."""
-        while self._rows and await self._write():
-            pass
-        self._lost.inc(len(self._rows))
-        self._rows.clear()
+        try:
+            while self._rows and await self._write():
+                pass
+        finally:
+            self._lost.inc(len(self._rows))
+            self._rows.clear()
 
     async def _write(self) -> bool:
         batch = [self._rows[i] for i in range(min(BATCH, len(self._rows)))]

@@ -111,7 +111,8 @@ class Frame:
     def _door(self, route: Route) -> Door:
         status = min((code for code in route.answers if 200 <= code < 300), default=200)  # noqa: PLR2004
         body = BodyReader(route.body, route.body_max, self.body_seconds) if route.body else None
-        tallies = self.journal.tallies(route.method, route.path, route.log_every)
+        timed = route.deadline is not None
+        tallies = self.journal.tallies(route.method, route.path, route.log_every, timed=timed)
         return Door(route, status, QueryReader(route.query), body, tallies)
 
     def _handler(self, door: Door) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -23,7 +23,7 @@ class Tallies:
     method: str
     template: str
     log_every: int
-    seconds: Histogram
+    seconds: Histogram | None
     by_status: dict[int, Counter] = field(default_factory=dict[int, Counter])
     unlogged: int = 0
 
@@ -43,9 +43,9 @@ class Journal:
         self.in_flight = 0
         metrics.in_flight.set_function(lambda: self.in_flight)
 
-    def tallies(self, method: str, template: str, log_every: int) -> Tallies:
-        """Give what a route counts in."""
-        seconds = self._metrics.seconds.labels(method, template)
+    def tallies(self, method: str, template: str, log_every: int, *, timed: bool = True) -> Tallies:
+        """Give what a route counts in; a stream is not timed, for it lasts as long as it likes."""
+        seconds = self._metrics.seconds.labels(method, template) if timed else None
         return Tallies(method, template, log_every, seconds)
 
     def answered(
@@ -58,7 +58,8 @@ class Journal:
             counter = self._metrics.requests.labels(tallies.method, tallies.template, status)
             tallies.by_status[status] = counter
         counter.inc()
-        tallies.seconds.observe(seconds)
+        if tallies.seconds is not None:
+            tallies.seconds.observe(seconds)
         if status < 400:  # noqa: PLR2004
             tallies.unlogged += 1
             if tallies.unlogged < tallies.log_every:

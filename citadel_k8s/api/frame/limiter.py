@@ -7,7 +7,8 @@ it knows, and refuses nobody for that.
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -15,7 +16,7 @@ from typing import Final, Protocol
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.frame.refusal import RefusalError
 from citadel_k8s.config.server import Quota
-from citadel_k8s.errors import StreamError
+from citadel_k8s.errors import DatabaseError, StreamError
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
 DAY: Final = 86_400
@@ -29,6 +30,9 @@ METERS_MAX: Final = 50_000
 """Callers kept in mind, about 15 MB. Beyond it those longest unheard are forgotten; their counts
 of the day are in Redis."""
 
+OWN_QUOTAS_EVERY: Final = 60.0
+"""Seconds between two looks at which orgs have quotas of their own."""
+
 UNIT: Final = 1000
 """Parts of a request that are counted, for costs below one."""
 
@@ -39,6 +43,10 @@ class Counts(Protocol):
     async def add(self, counts: Mapping[str, int], expire_at: int) -> dict[str, int]:
         """Add, and give the sums."""
         ...
+
+
+OwnQuotas = Callable[[], Awaitable[Mapping[str, int]]]
+"""Gives the daily quota of orgs that have one of their own; raises DatabaseError."""
 
 
 @dataclass(slots=True)
@@ -63,14 +71,24 @@ class Limiter:
         Durations for the rate, dates for the day.
     counts : Counts or None
         Shared counters; None counts for this process alone.
+    own_quotas : callable or None
+        Gives quotas that hold for each credential of an org in place of the settings'.
     """
 
-    def __init__(self, quota: Quota, clock: Clock, counts: Counts | None = None) -> None:
+    def __init__(
+        self,
+        quota: Quota,
+        clock: Clock,
+        counts: Counts | None = None,
+        own_quotas: OwnQuotas | None = None,
+    ) -> None:
         self._rate = quota.requests_per_second
         self._burst = float(quota.burst)
         self._daily = quota.daily_requests
         self._clock = clock
         self._counts = counts
+        self._own_quotas = own_quotas
+        self._by_org: Mapping[str, int] = {}
         self._meters: dict[str, _Meter] = {}
         self._dirty: dict[str, _Meter] = {}
         self._trouble = RepeatLog(get_logger("api.limiter"), "quotas_not_shared", clock=clock)
@@ -81,7 +99,7 @@ class Limiter:
         Parameters
         ----------
         key : str
-            Whose it is.
+            Whose it is; a credential's begins with its org and a colon.
         cost : float
             Requests that it counts for; nothing is counted at 0.
         paced, daily : bool
@@ -97,8 +115,10 @@ class Limiter:
         now = self._clock.monotonic()
         meter = self._meter(key, now)
         units = int(cost * UNIT)
-        if daily and meter.used + units > self._daily * UNIT:
-            raise self._used_up()
+        if daily:
+            limit = self._limit(key)
+            if meter.used + units > limit * UNIT:
+                raise self._used_up(limit)
         if paced:
             self._pace(meter, now, cost)
         if daily:
@@ -117,9 +137,14 @@ class Limiter:
             raise _too_many(max(1, round(self._rate)), 1, wait, "too many requests a second")
         meter.tokens = tokens - needed
 
-    def _used_up(self) -> RefusalError:
+    def _limit(self, key: str) -> int:
+        if not self._by_org:
+            return self._daily
+        return self._by_org.get(key.partition(":")[0], self._daily)
+
+    def _used_up(self, limit: int) -> RefusalError:
         left = DAY - self._clock.now() % DAY
-        return _too_many(self._daily, DAY, left, "the quota of the day is used up")
+        return _too_many(limit, DAY, left, "the quota of the day is used up")
 
     def _meter(self, key: str, now: float) -> _Meter:
         day = int(self._clock.now() // DAY)
@@ -135,10 +160,22 @@ class Limiter:
         return meter
 
     async def run(self) -> None:
-        """Exchange counts with the other replicas for ever."""
+        """Exchange counts with the other replicas for ever, and learn of orgs' own quotas."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
+            if loop.time() >= due:
+                await self.learn()
+                due = loop.time() + OWN_QUOTAS_EVERY
             await asyncio.sleep(EXCHANGE_SECONDS)
             await self.exchange()
+
+    async def learn(self) -> None:
+        """Learn which orgs have quotas of their own; what was known stays where that fails."""
+        if self._own_quotas is None:
+            return
+        with suppress(DatabaseError):  # requests will tell of it loudly enough
+            self._by_org = await self._own_quotas()
 
     async def exchange(self) -> None:
         """Exchange counts once."""

@@ -14,7 +14,7 @@ from citadel_k8s.telemetry.log import get_logger
 
 _log = get_logger("api")
 
-SHUTDOWN_TIMEOUT: Final = 2.0
+SHUTDOWN_TIMEOUT: Final = 1.5
 """Seconds that answers under way get when the server ends, and as many again to be cancelled:
 under the 5 s in which it is to be gone."""
 

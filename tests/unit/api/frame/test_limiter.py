@@ -12,7 +12,7 @@ from citadel_k8s.api.frame.limiter import DAY, Limiter
 from citadel_k8s.api.frame.refusal import RefusalError
 from citadel_k8s.api.frame.route import ANYONE, PUBLIC, Call, Route
 from citadel_k8s.config.server import Quota
-from citadel_k8s.errors import StreamError
+from citadel_k8s.errors import DatabaseError, StreamError
 from tests.unit.api.frame.serving import serving
 
 
@@ -115,6 +115,22 @@ async def test_without_redis_each_counts_by_itself_and_nothing_is_counted_twice(
     for _ in range(4):
         limiter.take("a", 1)
     assert refused(limiter) is not None
+
+
+async def test_an_org_may_have_a_quota_of_its_own_and_keeps_it_while_the_database_is_away():
+    away = False
+
+    async def own() -> dict[str, int]:
+        if away:
+            raise DatabaseError("away")
+        return {"acme": 1}
+
+    limiter = Limiter(Quota(daily_requests=2), ManualClock(), None, own)
+    await limiter.learn()
+    away = True
+    await limiter.learn()
+    assert [refused(limiter, "acme:a") is None for _ in range(2)] == [True, False]
+    assert [refused(limiter, "other:a") is None for _ in range(3)] == [True, True, False]
 
 
 async def test_callers_beyond_number_are_forgotten_the_longest_unheard_first(
