@@ -1,4 +1,4 @@
-"""From a change to 500 pages that show it: how long it takes, and what clients that do not read cost.
+"""From a change to 500 pages that show it: how long it takes, and what those that hang cost.
 
 One process serves, two hold the clients, this one publishes the changes of 1,000 nodes that report
 each 30 s. Five clients never read. Beside it the naive way: each client asks for the whole list
@@ -7,21 +7,20 @@ once a second, which is kept encoded for as long as nothing changes.
 
 import asyncio
 import json
+import os
 import re
-import resource
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import redis.asyncio
 from aiohttp import web
 from typing_extensions import override
 
+from bench._rig import CLOCK, cpu_seconds, resident_mib
 from bench.figures import Bench, Curve
-from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.api.events.channel import snapshot_after
 from citadel_k8s.api.events.hub import Hub, Limits
 from citadel_k8s.api.events.routes import routes
@@ -33,7 +32,6 @@ from citadel_k8s.models.identity import Principal, Role
 from citadel_k8s.stores.entries import EntryId
 from citadel_k8s.stores.orgfeed import RedisOrgFeed
 
-CLOCK = SystemClock()
 ORG: Final = "bench"
 NODES: Final = 1000
 INTERVAL: Final = 30.0
@@ -137,10 +135,9 @@ async def serve(redis_url: str) -> None:
     async with asyncio.TaskGroup() as group:
         beside = [group.create_task(hub.run()), group.create_task(fleet.follow(feed))]
         while await asyncio.to_thread(sys.stdin.readline):
-            usage = resource.getrusage(resource.RUSAGE_SELF)
             told = {
-                "rss": int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20,
-                "cpu": usage.ru_utime + usage.ru_stime,
+                "rss": resident_mib(os.getpid()),
+                "cpu": cpu_seconds(os.getpid()),
                 "streams": hub.figures.streams,
                 "stuck": hub.figures.stuck,
                 "resets": hub.figures.resets,

@@ -21,6 +21,7 @@ class FakeOrgFeed(OrgFeed):
         self.entries: dict[str, list[FeedEntry]] = {}
         self.last: dict[str, EntryId] = {}
         self.down = ""
+        self.lag = 0.0
         self.reads = 0
         self.open = 0
         self._ms = START_MS
@@ -62,6 +63,7 @@ class FakeOrgFeed(OrgFeed):
         self.open += 1
         try:
             found = await self._wait(org_id, after, block)
+            await asyncio.sleep(self.lag)
         finally:
             self.open -= 1
         whole = any(entry.id == after for entry in self.entries.get(org_id, ()))

@@ -109,6 +109,39 @@ async def test_a_place_that_is_not_in_the_stream_begins_anew(place: EntryId | No
         assert client.rows == w.database.rows["a"]
 
 
+async def test_the_beginning_of_all_streams_is_no_place_in_one():
+    async with world() as w:
+        w.database.rows["a"] = {"n1": {"id": "n1", "state": "Online"}}  # told to a lost stream
+        client = Client()
+        w.connect(client, Asked(after=EntryId.ZERO))
+        await asyncio.sleep(1)
+        assert client.kinds() == ["reset", "snapshot"]
+
+
+async def test_the_time_names_no_place_while_something_before_it_waits():
+    async with world() as w:
+        w.database.tell("a", node("n1", state="Online"))
+        client = Client()
+        w.connect(client)
+        await asyncio.sleep(2)
+        w.database.tell("a", node("n1", pulse={"cpu": 1}))
+        await asyncio.sleep(0.1)
+        w.database.tell("a", node("n1", pulse={"cpu": 2}))  # waits for its second to be over
+        await asyncio.sleep(0.1)
+        (stream,) = w.hub._streams
+        stream.stir()
+        await asyncio.sleep(0.1)
+        assert client.messages[-1].kind == "time"
+        assert client.messages[-1].id is None
+        client.left = True
+        await asyncio.sleep(3)
+        again = Client()
+        again.rows = client.rows
+        w.connect(again, Asked(after=client.place()))
+        await asyncio.sleep(1)
+        assert again.rows == w.database.rows["a"]
+
+
 async def test_a_place_that_was_trimmed_begins_anew():
     async with world() as w:
         place = w.database.tell("a", node("n0", state="Online"))
@@ -142,9 +175,12 @@ async def test_a_client_that_comes_from_a_replica_that_is_ahead_does_not_begin_a
         first = Client()
         w.connect(first)
         await asyncio.sleep(0.5)
+        w.feed.lag = 0.3
         place = w.database.tell("a", node("n2", state="Online"))
         client = Client()
         w.connect(client, Asked(after=place))  # before the reader has had its turn
+        await asyncio.sleep(0.1)
+        assert first.kinds() == ["snapshot"]
         await asyncio.sleep(0.5)
         w.database.tell("a", node("n3", state="Online"))
         await asyncio.sleep(0.5)

@@ -190,7 +190,6 @@ class Stream:
         if pending is None:
             await self._begin()
         elif pending.overflowed:
-            self._channel.leave(self)
             self.lose()
         elif pending.due is not None and clock() + EARLY >= pending.due:
             await self._send(pending.take(max(clock(), pending.due)))
