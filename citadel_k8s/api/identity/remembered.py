@@ -1,7 +1,7 @@
 """Answers kept for a while, so many at most: the newest stay."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from citadel_k8s.aio.clock import Clock
@@ -40,11 +40,6 @@ class Remembered(Generic[K, V]):
         limit = self._seconds if seconds is None else seconds
         return found[1] if self._clock.monotonic() - found[0] < limit else None
 
-    def age(self, key: K) -> float | None:
-        """Give the seconds since it was kept; None if it is not."""
-        found = self._kept.get(key)
-        return None if found is None else self._clock.monotonic() - found[0]
-
     def keep(self, key: K, value: V) -> None:
         """Keep an answer from now on."""
         self._kept.pop(key, None)
@@ -55,11 +50,6 @@ class Remembered(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Forget one answer."""
         self._kept.pop(key, None)
-
-    def forget_where(self, meant: Callable[[V], bool]) -> None:
-        """Forget all answers that are meant."""
-        for key in [key for key, (_, value) in self._kept.items() if meant(value)]:
-            del self._kept[key]
 
     def clear(self) -> None:
         """Forget everything."""
