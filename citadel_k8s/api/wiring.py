@@ -39,7 +39,7 @@ from citadel_k8s.stores.laststatus import LastStatuses
 from citadel_k8s.stores.orgfeed import RedisOrgFeed
 from citadel_k8s.stores.orgstream import OrgStreams
 from citadel_k8s.stores.postgres.audit import Audit
-from citadel_k8s.stores.postgres.database import Database
+from citadel_k8s.stores.postgres.database import BAD_VALUES, Database
 from citadel_k8s.stores.postgres.fleet import Fleet
 from citadel_k8s.stores.postgres.orgs import Orgs
 from citadel_k8s.stores.postgres.watching import Watching
@@ -157,7 +157,7 @@ class _Builder:
             self._settings,
             rooms,
             identity.authenticator,
-            Behind(readiness, self._limiter, self._auditor),
+            Behind(readiness, self._limiter, self._auditor, BAD_VALUES),
             metrics=self._metrics,
             clock=self._clock,
             stopping=self.stopping,

@@ -27,6 +27,9 @@ HANDSHAKE_SECONDS: Final = 10.0
 HEADERS_MAX: Final = 64
 """Header lines of a request, each of 8 kB at most."""
 
+RENEWAL_SECONDS: Final = 60.0
+"""Seconds between two looks at the certificate's files: they are renewed weeks before they end."""
+
 LINGER_SECONDS: Final = 2.0
 """Seconds that a body which nobody wants is read on, so that its sender reads why."""
 
@@ -90,7 +93,7 @@ class ApiServer:
         Which connections are let in, and how long they may dawdle.
     host, port : str, int
         Where to listen; 0 is any free port.
-    tls : ssl.SSLContext or None
+    tls : Certificate or None
         None speaks plain HTTP.
     """
 
@@ -100,7 +103,7 @@ class ApiServer:
         gate: Gate,
         host: str,
         port: int,
-        tls: ssl.SSLContext | None = None,
+        tls: "Certificate | None" = None,
     ) -> None:
         self._runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT
@@ -125,7 +128,8 @@ class ApiServer:
         """
         await self._runner.setup()
         try:
-            await _GuardedSite(self._runner, self._gate, self._host, self._port, self._tls).start()
+            context = self._tls.context if self._tls is not None else None
+            await _GuardedSite(self._runner, self._gate, self._host, self._port, context).start()
         except OSError as error:
             await self._runner.cleanup()
             where = f"{self._host}:{self._port}"
@@ -133,32 +137,77 @@ class ApiServer:
         _log.info("serving", addresses=[list(a[:2]) for a in self._runner.addresses])
 
     async def run(self) -> None:
-        """Cut off who dawdles, for ever."""
-        await self._gate.run()
+        """Cut off who dawdles, and take up renewed certificates, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._gate.run(), name="gate")
+            if self._tls is not None:
+                group.create_task(self._tls.run(), name="certificate")
 
     async def stop(self) -> None:
         """Stop listening, tell streams to end, let answers under way be finished."""
         await self._runner.cleanup()
 
 
-def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """Give the context for a certificate and its key; None if neither is set.
+class Certificate:
+    """A certificate and its key, read anew when their files change.
+
+    Parameters
+    ----------
+    certificate, key : Path
+        PEM files.
 
     Raises
     ------
     ConfigError
-        If only one is set, or they cannot be read or do not belong together.
+        If they cannot be read or do not belong together.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._files = certificate, key
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            self._read = self._dates()
+            self.context.load_cert_chain(certificate, key)
+        except OSError as error:
+            why = error.strerror or error
+            raise ConfigError(f"settings: tlsCertFile {certificate}: {why}") from error
+
+    async def run(self) -> None:
+        """Look for new files for ever."""
+        while True:
+            await asyncio.sleep(RENEWAL_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> None:
+        """Take up new files for connections to come; what does not fit leaves the old in use."""
+        try:
+            dates = self._dates()
+            if dates == self._read:
+                return
+            # Tried apart first: half of a new pair must not end up in use.
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*self._files)
+            self.context.load_cert_chain(*self._files)
+        except OSError as error:
+            _log.warning("certificate_not_renewed", error=error.strerror or str(error))
+            return
+        self._read = dates
+        _log.info("certificate_renewed")
+
+    def _dates(self) -> list[int]:
+        return [file.stat().st_mtime_ns for file in self._files]
+
+
+def certificate_of(certificate: Path | None, key: Path | None) -> Certificate | None:
+    """Give the certificate that is set; None if there is none.
+
+    Raises
+    ------
+    ConfigError
+        If only one of the files is set, or they cannot be used.
     """
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
         raise ConfigError("settings: tlsCertFile and tlsKeyFile are needed together")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"settings: tlsCertFile {certificate}: {error.strerror or error}"
-        ) from error
-    return context
+    return Certificate(certificate, key)

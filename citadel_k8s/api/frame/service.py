@@ -18,7 +18,7 @@ from citadel_k8s.api.frame.limiter import Limiter
 from citadel_k8s.api.frame.openapi import description_route
 from citadel_k8s.api.frame.probes import Readiness, private_application, routes
 from citadel_k8s.api.frame.route import Route
-from citadel_k8s.api.frame.server import SHUTDOWN_TIMEOUT, ApiServer, tls_context
+from citadel_k8s.api.frame.server import SHUTDOWN_TIMEOUT, ApiServer, certificate_of
 from citadel_k8s.api.metrics import ApiMetrics
 from citadel_k8s.config.server import ApiSettings
 from citadel_k8s.errors import ConfigError
@@ -86,7 +86,7 @@ class ApiService:
         clock: Clock,
         stopping: asyncio.Event | None = None,
     ) -> None:
-        tls = tls_context(settings.tls_cert_file, settings.tls_key_file)
+        tls = certificate_of(settings.tls_cert_file, settings.tls_key_file)
         addresses = Addresses(settings.trusted_proxies)
         self._auditor = behind.auditor
         self._limiter = behind.limiter

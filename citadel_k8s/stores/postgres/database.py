@@ -21,6 +21,9 @@ from citadel_k8s.stores.postgres.pool import Connection, Pool
 
 __all__ = ["Connection", "Database"]
 
+BAD_VALUES: Final = (psycopg.DataError, psycopg.IntegrityError)
+"""Errors of values that no table takes, for those who have no other way to name them."""
+
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds for a transaction, waiting for a connection among them: a page waits no longer."""
 

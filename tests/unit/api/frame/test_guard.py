@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
+from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.api.frame.route import PUBLIC, Call, Route
+from citadel_k8s.api.frame.server import Certificate
 from citadel_k8s.errors import ConfigError
+from citadel_k8s.local.certs import Authority
 from tests.unit.api.frame.serving import Running, serving
 
 HEAD = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -208,3 +214,25 @@ async def test_tls_files_that_cannot_be_used_are_told(names: tuple[str | None, s
     with pytest.raises(ConfigError, match="tlsCertFile"):
         async with serving(ROUTES, settings={"tls_cert_file": names[0], "tls_key_file": names[1]}):
             pass
+
+
+def test_a_renewed_certificate_is_taken_up_and_half_of_one_is_not(tmp_path: Path):
+    clock = ManualClock()
+    first = Authority(tmp_path, clock).issue("a", "one", serves=True)
+    certificate = Certificate(first.certificate, first.key)
+    (tmp_path / "b").mkdir()
+    second = Authority(tmp_path / "b", clock).issue("b", "two", serves=True)
+
+    first.certificate.write_bytes(second.certificate.read_bytes())
+    os.utime(first.certificate, ns=(1, 1))
+    with capture_logs() as logs:
+        certificate.look()
+    assert [line["event"] for line in logs] == ["certificate_not_renewed"]
+
+    first.key.chmod(0o600)
+    first.key.write_bytes(second.key.read_bytes())
+    os.utime(first.key, ns=(1, 1))
+    with capture_logs() as logs:
+        certificate.look()
+        certificate.look()
+    assert [line["event"] for line in logs] == ["certificate_renewed"]
