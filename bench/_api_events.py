@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -207,8 +208,14 @@ async def hold(port: int, path: str, reading: int, stuck: int, again: float) -> 
     ages: list[float] = []
     for number in range(reading + stuck):
         reads = number < reading
+        line = socket.socket()
+        line.setblocking(False)  # noqa: FBT003
+        if not reads:
+            # The kernel would take megabytes for it, and nobody would know for minutes.
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await loop.sock_connect(line, ("127.0.0.1", port))
         await loop.create_connection(
-            lambda reads=reads: Page(ages, path, reads=reads, again=again), "127.0.0.1", port
+            lambda reads=reads: Page(ages, path, reads=reads, again=again), sock=line
         )
         await asyncio.sleep(0.004)
     print("ready", flush=True)

@@ -60,6 +60,8 @@ def rows_of(shelf: Shelf) -> Callable[[str], Awaitable[bytes]]:
     """Give what tells a stream's reader all rows of an org, as JSON on one line."""
 
     async def rows(org_id: str) -> bytes:
+        # What was read a moment ago lacks what was told since, and nobody would tell it again.
+        shelf.forget(org_id)
         listing = await shelf.listing(org_id)
         told = (item.encoded(listing.judge.age(item)) for item in listing.items.values())
         return b"[" + b",".join(told) + b"]"

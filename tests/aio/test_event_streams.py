@@ -324,14 +324,14 @@ async def test_too_many_events_begin_anew():
         w.connect(slow)
         await asyncio.sleep(1)
         slow.stuck = True
-        for _ in range(EVENTS_MAX + 2):
+        for _ in range(EVENTS_MAX + 20):
             w.database.tell("a", {"type": "event", "id": "n0", "event": {"id": "e"}})
             await asyncio.sleep(0)
         await asyncio.sleep(1)
         slow.free()
         await asyncio.sleep(2)
         assert slow.kinds()[-2:] == ["reset", "snapshot"]
-        assert slow.kinds().count("event") <= 1
+        assert slow.kinds().count("event") < 20
 
 
 async def test_the_time_comes_each_quarter_of_a_minute_with_how_far_statuses_are_taken_in():

@@ -19,9 +19,9 @@ from citadel_k8s.stores.entries import EntryId
 HOLD: Final = 1.0
 """Seconds between two messages of one node to one client. Source: the control plane's design."""
 
-GAP: Final = 0.2
-"""Seconds between two writes to one client: five a second instead of one for each of a fleet's
-messages, which a person does not tell apart; a sixth of the time that a message may take."""
+GAP: Final = 0.25
+"""Seconds between two writes to one client: four a second instead of one for each of a fleet's
+messages, which a person does not tell apart; a quarter of the time that a message may take."""
 
 EVENTS_MAX: Final = 256
 """Events that wait for one client: they are never merged, and a client that is as far behind is

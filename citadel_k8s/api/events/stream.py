@@ -8,7 +8,6 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -131,6 +130,7 @@ class Stream:
         self._tell = False
         self._told = False
         self._time_at = math.inf
+        self._ticking = asyncio.get_running_loop().call_later(0, self._wake.set)
         self._rowless = False
 
     def hear(self, message: Message) -> None:
@@ -139,7 +139,9 @@ class Stream:
             idle = pending.due is None
             pending.offer(message)
             # Woken once, not for each: there is nothing to do before it is due.
-            if (idle and pending.due is not None) or pending.overflowed:
+            if idle and pending.due is not None:
+                self._wake_at(pending.due)
+            elif pending.overflowed:
                 self._wake.set()
 
     def lose(self) -> None:
@@ -171,13 +173,14 @@ class Stream:
     async def run(self) -> Ending:
         """Send until the client leaves, or `end`."""
         self._channel.watchers.add(self)
-        self._time_at = asyncio.get_running_loop().time() + FIRST_TIME
+        self._time_in(FIRST_TIME)
         try:
             while self.ending is None:
                 await self._turn()
         except ConnectionError:
             self.ending = self.ending or Ending.LEFT
         finally:
+            self._ticking.cancel()
             self._channel.watchers.discard(self)
             self._channel.leave(self)
         return self.ending or Ending.LEFT
@@ -194,13 +197,15 @@ class Stream:
         elif pending.due is not None and clock() + EARLY >= pending.due:
             await self._send(pending.take(max(clock(), pending.due)))
         else:
-            await self._idle(self._time_at if pending.due is None else pending.due)
+            if pending.due is not None:
+                self._wake_at(pending.due)
+            await self._idle()
 
     async def _begin(self) -> None:
         """Find the place to begin or go on from; wait for a while if that cannot be had."""
         asked = self._asked
         if self._channel.ring is None:
-            await self._idle(self._time_at)
+            await self._idle()
             return
         try:
             if self._after is not None:
@@ -217,8 +222,8 @@ class Stream:
             if not self._rowless:
                 self._rowless = True
                 await self._send([self._time()])
-            loop = asyncio.get_running_loop()
-            await self._idle(loop.time() + AGAIN * (1 + self._jitter()))
+            self._wake_at(asyncio.get_running_loop().time() + AGAIN * (1 + self._jitter()))
+            await self._idle()
 
     async def _resume(self, asked: Asked, after: EntryId) -> None:
         missed = await self._channel.resume(self, after)
@@ -248,16 +253,24 @@ class Stream:
         self._figures.sent += len(messages)
         await self.sink.send(messages)
 
-    async def _idle(self, until: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                await self._wake.wait()
+    async def _idle(self) -> None:
+        await self._wake.wait()
         self._wake.clear()
+
+    def _wake_at(self, moment: float) -> None:
+        """Look again at a moment; a deadline for each wait would cost more than what is sent."""
+        asyncio.get_running_loop().call_at(moment, self._wake.set)
+
+    def _time_in(self, seconds: float) -> None:
+        self._ticking.cancel()
+        loop = asyncio.get_running_loop()
+        self._time_at = loop.time() + seconds
+        self._ticking = loop.call_at(self._time_at, self._wake.set)
 
     def _time(self) -> Message:
         """Give the time, how far statuses are taken in, and whether changes are heard of at all."""
         self._tell, self._told = False, True
-        self._time_at = asyncio.get_running_loop().time() + TIME_EVERY
+        self._time_in(TIME_EVERY)
         now_ms, frontier = self._channel.now_ms(), self._frontier()
         stale = self._channel.away or self._rowless or self._channel.ring is None
         said: dict[str, Any] = {"now": _iso(now_ms), "stale": stale}
