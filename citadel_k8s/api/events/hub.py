@@ -246,8 +246,12 @@ class Hub:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             now = loop.time()
-            for stream, watched in self._streams.items():
-                self._look_at(stream, watched, now)
+            for stream, watched in list(self._streams.items()):
+                try:
+                    self._look_at(stream, watched, now)
+                except Exception as error:  # noqa: BLE001 - one odd socket must not end the hub
+                    _log.warning("stream_unlooked_at", error=repr(error))
+                    stream.ending = stream.ending or Ending.LEFT
             for org_id, reader in list(self._readers.items()):
                 if reader.clients == 0 and now - reader.idle_since >= self._linger:
                     reader.task.cancel()
