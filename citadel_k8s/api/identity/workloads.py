@@ -97,7 +97,9 @@ class Workloads:
         self._rows = Remembered[tuple[str, str], list[Cluster]](
             clock, seconds=ROW_SECONDS, most=ISSUERS_MOST
         )
-        self._refetched = Remembered[str, bool](clock, seconds=REFETCH_SECONDS, most=ISSUERS_MOST)
+        self._refetched = Remembered[tuple[str, str], bool](
+            clock, seconds=REFETCH_SECONDS, most=ISSUERS_MOST
+        )
         self._round = 0
         self._away = RepeatLog(log, "token_review_unavailable", clock=clock)
 
@@ -170,9 +172,10 @@ class Workloads:
         try:
             return check(known)
         except UnknownKeyError:
-            if self._refetched.get(row.cluster_id):
+            cluster = (row.org_id, row.cluster_id)
+            if self._refetched.get(cluster):
                 raise
-            self._refetched.keep(row.cluster_id, value=True)
+            self._refetched.keep(cluster, value=True)
             self._rows.forget((row.issuer, row.audience))
             fresh = await self._row(row.issuer, row.audience)
             known = _parsed(fresh) if fresh is not None else {}

@@ -182,7 +182,9 @@ class Live:
         names = frozenset(name for name in (row.name, row.headscale_id) if name)
         check_identity(message, row.node_id, names, where)
         boot = boot_of(message)
-        if row.boot_id is None or boot == row.boot_id:
+        # One that reports without a boot id answers without: else it could claim the address of
+        # another org's node of the same id. One that never reported claims nothing.
+        if boot == row.boot_id or row.stream_ms is None:
             return
         # It may have started anew a moment ago: its first heartbeat says so.
         now = await self._words.node(org_id, row.node_id)

@@ -38,7 +38,11 @@ class Cluster:
 
 
 class Clusters:
-    """The clusters of all orgs. An issuer's tokens for one audience belong to one org."""
+    """The clusters of all orgs, each with ids of its own.
+
+    An issuer's tokens for one audience belong to one org: keys are public, and whoever could name
+    another's would get its nodes.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -58,8 +62,8 @@ class Clusters:
         Raises
         ------
         RefusedError
-            If the id, or the issuer with this audience, is taken, by whichever org; there is no
-            such org; or a value does not fit.
+            If the org has a cluster of this id, or any org the issuer with this audience; there is
+            no such org; or a value does not fit.
         """
         names = _checked(issuer, audience, service_accounts)
         with refusing(f"cluster {cluster_id[:80]!r}, or its issuer for this audience,"):
@@ -75,7 +79,7 @@ class Clusters:
 
     async def list(self, org_id: str | None = None) -> tuple[Cluster, ...]:
         """Give the clusters of an org, or of all."""
-        query = f"SELECT {_COLUMNS} FROM clusters c ORDER BY cluster_id LIMIT %s"
+        query = f"SELECT {_COLUMNS} FROM clusters c ORDER BY org_id, cluster_id LIMIT %s"
         within = self._database.transaction() if org_id is None else self._database.tenant(org_id)
         async with within as connection:
             cursor = await connection.execute(query, (LIST_LIMIT,))
@@ -106,7 +110,7 @@ class Clusters:
             cursor = await connection.execute(
                 f"SELECT {_COLUMNS} FROM clusters c JOIN orgs o USING (org_id)"
                 " WHERE c.issuer = %s AND o.disabled_at IS NULL"
-                " ORDER BY c.cluster_id LIMIT %s",
+                " ORDER BY c.audience LIMIT %s",
                 (storable(issuer, URL_LIMIT), LIST_LIMIT),
             )
             return tuple(_cluster(row) for row in await cursor.fetchall())

@@ -84,6 +84,24 @@ async def test_an_address_of_another_orgs_node_is_not_dialled(world: World, api:
     assert node.heads == []
 
 
+async def test_who_reports_without_a_boot_id_is_not_told_what_another_process_says(
+    world: World,
+) -> None:
+    # No mesh knows whose the address is; the node that is there has the same id in another org.
+    async with fake_node(says(response(body("a", "theirs")))) as node:
+        claims = {"addresses": ["127.0.0.1"], "statusPort": node.port}
+        await world.node("a", status=message("a", **claims))
+        async with serving(world) as api:
+            told = await ask(api)
+    assert (told["live"], told["step"]) == (False, "identity")
+
+    async with fake_node(says(response(body("b", "first")))) as node:
+        await world.node("b", age=None, addresses=["127.0.0.1"])
+        async with serving(world) as api:
+            told = await ask(api, "/api/fabric/nodes/b/live")
+    assert told["step"] != "identity"
+
+
 async def test_a_name_that_changes_its_meaning_leads_nowhere(world: World) -> None:
     class Rebinding:
         answers = [["127.0.0.1"], ["169.254.169.254"]]  # noqa: RUF012 - consumed by one test

@@ -54,13 +54,14 @@ CREATE INDEX sessions_user ON sessions (org_id, user_id);
 CREATE INDEX login_links_user ON login_links (org_id, user_id);
 CREATE INDEX users_email_any ON users (lower(email)) WHERE email IS NOT NULL;
 CREATE TABLE clusters (
-    cluster_id text PRIMARY KEY CHECK (cluster_id ~ '^[a-zA-Z0-9._-]{1,64}$'),
+    cluster_id text NOT NULL CHECK (cluster_id ~ '^[a-zA-Z0-9._-]{1,64}$'),
     org_id text NOT NULL REFERENCES orgs ON DELETE CASCADE,
     issuer text NOT NULL,
     audience text NOT NULL,
     jwks jsonb NOT NULL,
     service_accounts text[] NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (org_id, cluster_id),
     UNIQUE (issuer, audience)
 );
 """
