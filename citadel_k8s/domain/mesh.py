@@ -82,7 +82,7 @@ def machines_of(document: Any) -> tuple[list[Machine], int]:
             listed = []  # an empty list is left out
     if not isinstance(listed, list):
         raise MeshError("the answer is no list of nodes")
-    entries = cast("list[Any]", listed)
+    entries: list[Any] = listed  # pyright: ignore[reportUnknownVariableType]
     if len(entries) > MACHINES_MAX:
         raise MeshError(f"{len(entries)} nodes; at most {MACHINES_MAX} are taken")
     read = [_machine(entry) for entry in entries]
@@ -163,7 +163,8 @@ def _addresses(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
     found: list[str] = []
-    for text in cast("list[Any]", value)[:ADDRESSES_MAX]:
+    texts: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+    for text in texts[:ADDRESSES_MAX]:
         try:
             if isinstance(text, str):  # a number would be an address too
                 found.append(str(ip_address(text)))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import redis.asyncio as redis_asyncio
 from redis import exceptions
@@ -69,7 +69,7 @@ class RedisConnection:
             else:
                 client, self._asked = _of_sentinels(place, login)
         self._secrets = [str(secret) for secret in secrets if secret]
-        self.redis = cast("redis_asyncio.Redis", client)
+        self.redis: redis_asyncio.Redis = client
 
     @asynccontextmanager
     async def edge(
@@ -90,7 +90,7 @@ class RedisConnection:
         try:
             async with asyncio.timeout(limit):
                 if self.cluster and begin:
-                    await self.redis.initialize()  # before it, no slot has a server
+                    _ = await self.redis.initialize()  # before it, no slot has a server
                 yield
         except TimeoutError as error:
             raise self._error(doing, f"no answer within {limit:g} s") from error
@@ -173,4 +173,5 @@ def _of_cluster(place: RedisPlace, login: dict[str, str | None]) -> Any:
 
     nodes = [ClusterNode(host, port) for host, port in place.hosts]
     # A slot that moved is asked for where it went; beyond that nothing is tried twice.
-    return RedisCluster(startup_nodes=nodes, ssl=place.tls, **login, **_PLAIN)
+    options: dict[str, Any] = {**login, **_PLAIN}
+    return RedisCluster(startup_nodes=nodes, ssl=place.tls, **options)
