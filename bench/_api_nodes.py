@@ -33,6 +33,7 @@ from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.domain.pulse import compact, profile_of, pulse_of
 from citadel_k8s.local.simulate import SimulatedNode
 from citadel_k8s.local.stack import Stack
+from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.models.identity import Role
 from citadel_k8s.models.lean import decode_lean
 from citadel_k8s.models.views import NodeSummary, Profile, Pulse
@@ -262,7 +263,9 @@ async def _lists(bench: Bench, one: Rig) -> None:
             raise RuntimeError(f"{answer.status}: {answer.plain[:200]!r}")
 
     async def naive(_number: int) -> None:
-        await one.get(_PATH, one.naive_port)
+        answer = await one.get(_PATH, one.naive_port)
+        if answer.status != 200 or len(json.loads(answer.plain)) != NODES:
+            raise RuntimeError(f"the naive server answers {answer.status}")
 
     await timed(listed, 5, PAUSE)
     before, count = cpu_seconds(one.pid), QUICK_LISTS if quick else LISTS
@@ -345,7 +348,7 @@ async def serve_naive(url: str, port: int) -> None:
 def _summary(row: dict[str, Any]) -> NodeSummary:
     return NodeSummary(
         id=row["node_id"],
-        state=row["state"],
+        state=NodeState(row["state"]),
         headscale_id=row["headscale_id"],
         profile=Profile.model_validate_json(json.dumps(row["profile"])),
         pulse=Pulse.model_validate_json(json.dumps(row["pulse"])),

@@ -16,7 +16,7 @@ import os
 import random
 import re
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,15 +92,29 @@ class World:
     async def drained(self) -> float:
         """Give the seconds from the first entry's being handed out until all are taken in."""
         whole = await self.left()
-        while await self.left() == whole:
-            pending = (await self.redis.xpending(STATUS_STREAM, STATUS_GROUP))["pending"]
-            if pending:
-                break
-            await asyncio.sleep(0.005)
+
+        async def begun() -> bool:
+            handed_out = await self.redis.xpending(STATUS_STREAM, STATUS_GROUP)
+            return bool(handed_out["pending"]) or await self.left() < whole
+
+        await until(begun)
         began = CLOCK.monotonic()
-        while await self.left():
-            await asyncio.sleep(0.01)
+        await self.empty()
         return CLOCK.monotonic() - began
+
+    async def empty(self) -> None:
+        """Wait until all is taken in."""
+
+        async def taken() -> bool:
+            return not await self.left()
+
+        await until(taken)
+
+
+async def until(so: Callable[[], Awaitable[bool]]) -> None:
+    """Look every 5 ms until something is so."""
+    while not await so():  # noqa: ASYNC110 - what is waited for is in another process
+        await asyncio.sleep(0.005)
 
 
 def _fields(node: SimulatedNode, payload: bytes) -> dict[str, Any]:
@@ -167,11 +181,8 @@ async def listening(world: World) -> None:
     channel = world.redis.pubsub()
     await channel.subscribe(org_events_channel("bench"))
     async for message in channel.listen():
-        found = (
-            re.search(rb'"id":"(sim-[0-9]+)"', message["data"] if message["data"] else b"")
-            if (message["type"] == "message")
-            else None
-        )
+        data: Any = message["data"]
+        found = re.search(rb'"id":"(sim-[0-9]+)"', data) if isinstance(data, bytes) else None
         if found:
             world.told.setdefault(found[1].decode(), []).append(CLOCK.monotonic())
 
@@ -193,10 +204,13 @@ async def delays(world: World, seconds: float) -> list[float]:
     """Give the milliseconds from each heartbeat to its being told; infinite if it never was."""
     world.told.clear()
     sent = await speaking(world, seconds)
+
+    async def all_told() -> bool:
+        return not sent.keys() - world.told.keys()
+
     with suppress(TimeoutError):
         async with asyncio.timeout(10):
-            while sent.keys() - world.told.keys():
-                await asyncio.sleep(0.05)
+            await until(all_told)
     return sorted(
         1000 * (world.told.get(node, [float("inf")])[-1] - at) for node, at in sent.items()
     )
@@ -208,15 +222,13 @@ async def latency(bench: Bench, world: World, size: Size) -> None:
         listener = group.create_task(listening(world))
         async with worker(world) as process:
             await world.fill(world.nodes[:50])
-            while await world.left():
-                await asyncio.sleep(0.05)
+            await world.empty()
             used, began = _cpu_seconds(process.pid), CLOCK.monotonic()
             ours = await delays(world, size.seconds)
             share = 100 * (_cpu_seconds(process.pid) - used) / (CLOCK.monotonic() - began)
         async with naive_worker(world):
             await world.fill(world.nodes[:50])
-            while await world.left():
-                await asyncio.sleep(0.05)
+            await world.empty()
             naive = await delays(world, size.naive_seconds)
         listener.cancel()
     at = f"at {RATE:.0f} heartbeats a second"

@@ -130,7 +130,7 @@ class StatusServer:
 
     async def _status(self, request: web.Request) -> web.Response:
         await self._asked(request)
-        body = self._status_body()
+        body = self.status_body()
         tag = f"{self._board.speaker.boot_id}-{self._revision}"
         headers = {"ETag": f'W/"{tag}"', "Cache-Control": "no-cache"}
         if any(etag.value in {tag, "*"} for etag in request.if_none_match or ()):
@@ -154,7 +154,7 @@ class StatusServer:
         return _json({"status": "pong", "timestamp": format_timestamp(self._board.moment().date)})
 
     def _part(self, name: str) -> Any:
-        return json.loads(self._status_body())["status"].get(name)
+        return json.loads(self.status_body())["status"].get(name)
 
     async def _asked(self, request: web.Request) -> None:
         if request.query.get("fresh") in {"1", "true"}:
@@ -170,7 +170,8 @@ class StatusServer:
         self._fresh_until = loop.time() + STATUS_CACHE_SECONDS
         self._cached_until = 0.0
 
-    def _status_body(self) -> bytes:
+    def status_body(self) -> bytes:
+        """Give the status as JSON text; one text for everybody who asks within a second."""
         now = asyncio.get_running_loop().time()
         if now >= self._cached_until:
             self._revise()

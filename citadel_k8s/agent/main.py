@@ -163,6 +163,8 @@ class Agent:
         self._server = StatusServer(
             self.board, self._vitals, metrics, self._collecting.refresh, self._access
         )
+        if isinstance(publisher, ApiPublisher):
+            publisher.answer(self._server.status_body)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; then say goodbye and close everything."""

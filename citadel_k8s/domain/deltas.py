@@ -61,7 +61,7 @@ def event_delta(event_id: int, happening: Happening) -> str:
         "kind": happening.kind,
         "reason": happening.reason,
         "message": happening.message,
-        "count": happening.count,
+        "count": happening.times,
     }
     states = {"state": happening.state, "before": happening.before}
     event |= {key: str(state) for key, state in states.items() if state is not None}

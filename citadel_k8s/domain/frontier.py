@@ -78,8 +78,10 @@ class Progress(NamedTuple):
 
 def frontier(view: View) -> int:
     """Give the moment up to which everything was taken in, as of a look."""
-    at_end = view.delivered >= view.last
-    ahead = view.now_ms if at_end else min(view.now_ms, view.delivered[0] - 1)
+    # Within one and the same millisecond more may come.
+    ahead = view.now_ms - 1
+    if view.delivered < view.last:
+        ahead = min(ahead, view.delivered[0] - 1)
     if view.pending is not None:
         ahead = min(ahead, view.pending[0] - 1)
     return max(0, ahead)

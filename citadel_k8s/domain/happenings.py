@@ -36,7 +36,7 @@ class Happening(NamedTuple):
     dedup: str
     reason: str
     message: str = ""
-    count: int = 1
+    times: int = 1
     state: NodeState | None = None
     before: NodeState | None = None
 

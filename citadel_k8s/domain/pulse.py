@@ -60,8 +60,8 @@ def profile_of(said: LeanMessage) -> dict[str, Any]:
         "address": _clipped(address or (addresses[0] if addresses else None)),
         "agent": _clipped(agent.get("version")),
         "gpus": None if gpus is None else _kinds(gpus),
-        "vram_bytes": _total(g.get("memory_total_mb") for g in gpus or ()),
-        "memory_bytes": None if memory is None else _whole(memory * _GIB),
+        "vramBytes": _total(g.get("memory_total_mb") for g in gpus or ()),
+        "memoryBytes": None if memory is None else _whole(memory * _GIB),
         "models": None if services is None else _models(services),
         "services": None if services is None else len(services),
         "transport": _clipped(agent.get("transport")),
@@ -112,16 +112,15 @@ def _gpus(said: LeanMessage, gpus: list[LeanGpu]) -> list[list[int | None]]:
 
 def _stated(said: LeanMessage, index: int) -> float | None:
     """Give a utilization from the stats block, where a zero is there and not left out."""
-    stats = cast("dict[str, Any]", said).get("stats") or {}
+    stats: dict[str, Any] = cast("dict[str, Any]", said).get("stats") or {}
     return next((g.get("util_pct") for g in stats.get("gpus") or () if g["i"] == index), None)
 
 
 def _requests(
     said: LeanMessage, services: list[LeanService] | None
 ) -> tuple[int | float | None, int | float | None]:
-    found: list[dict[str, Any]] = (cast("dict[str, Any]", said).get("stats") or {}).get(
-        "inference"
-    ) or []
+    stats: dict[str, Any] = cast("dict[str, Any]", said).get("stats") or {}
+    found: list[dict[str, Any]] = stats.get("inference") or []
     own = services or ()
     return (
         _sum((s.get("requests_running") for s in own), (i.get("running") for i in found)),

@@ -17,6 +17,7 @@ from citadel_k8s.errors import ConfigError, PublishError
 from citadel_k8s.models.codec import encode
 from citadel_k8s.models.wire import StatusMessage
 from citadel_k8s.publishers.proxy import ProxyClient
+from citadel_k8s.publishers.questions import Questions
 from citadel_k8s.publishers.token import Token
 from citadel_k8s.publishers.transport import Transport
 from citadel_k8s.publishers.websocket import Object, ProxySocket, SocketDownError
@@ -89,6 +90,7 @@ class ApiPublisher:
         self._max_length = stream_max_length
         self._on_channel = on_channel
         self._on_own: Callable[[Object], None] | None = None
+        self._questions: Questions | None = None
 
     @property
     def pubsub_transport(self) -> str:
@@ -102,9 +104,19 @@ class ApiPublisher:
         """
         self._on_own = callback
 
+    def answer(self, status: Callable[[], bytes]) -> None:
+        """Have whoever asks over the WebSocket given the node's status, as JSON text."""
+        self._questions = Questions(self.socket, status)
+
     async def run(self) -> None:
         """Keep the WebSocket up until cancelled or closed."""
-        await self.socket.run()
+        if self._questions is None:
+            await self.socket.run()
+            return
+        async with asyncio.TaskGroup() as group:
+            answers = group.create_task(self._questions.run(), name="websocket answers")
+            await self.socket.run()
+            answers.cancel()
 
     async def publish(self, message: StatusMessage) -> None:
         """Append to the stream, then announce; only the first can fail."""

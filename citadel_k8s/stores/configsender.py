@@ -1,7 +1,7 @@
 """The sending side of the configuration stream, and the memory of what was sent to whom."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,6 +53,8 @@ class ConfigSender:
     ----------
     url : str
         ``redis://``, ``rediss://`` or ``unix://``.
+    channel : callable
+        Gives the channel on which a node hears of its changes.
     answer_timeout : float
         Seconds for an answer.
 
@@ -70,9 +72,10 @@ class ConfigSender:
         password: str | None = None,
         stream: str = CONFIG_STREAM,
         memory: str = MEMORY,
+        channel: Callable[[str], str] = config_channel,
         answer_timeout: float = ANSWER_TIMEOUT,
     ) -> None:
-        self._stream, self._memory = stream, memory
+        self._stream, self._memory, self._channel = stream, memory, channel
         self._server = RedisConnection(
             url,
             purpose=stream,
@@ -144,7 +147,7 @@ class ConfigSender:
             "updatedAt": message.sent_at,
         }
         async with self._server.edge("announcing"):
-            await self._redis.publish(config_channel(message.node_id), json.dumps(document))
+            await self._redis.publish(self._channel(message.node_id), json.dumps(document))
 
 
 def _config(message: ConfigMessage) -> Values:

@@ -128,7 +128,7 @@ class StatusGroup:
                 )
             except exceptions.ResponseError as error:
                 raise self._gone(error) from error
-        found = answer[0][1] if answer else []
+        found: Any = answer[0][1] if answer else ()
         gone = [EntryId.parse(key) for key, fields in found if not fields]
         return _entries([one for one in found if one[1]]), gone
 
@@ -189,7 +189,7 @@ class StatusGroup:
             pending: list[Any] = await pipeline.execute() if groups else []
         places = [EntryId.parse(group["last-delivered-id"]) for group in groups]
         oldest = [EntryId.parse(one["min"]) for one in pending if one["min"]]
-        return [tuple(place) for place in (*places, *oldest)]
+        return [*places, *oldest]
 
     async def now_ms(self) -> int:
         """Give the server's time."""
@@ -253,9 +253,9 @@ class StatusGroup:
         counted = added is not None and read is not None
         return View(
             now_ms=now_ms,
-            last=tuple(EntryId.parse(stream["last-generated-id"])),
-            delivered=tuple(EntryId.parse(own["last-delivered-id"])),
-            pending=tuple(EntryId.parse(pending["min"])) if pending["min"] else None,
+            last=EntryId.parse(stream["last-generated-id"]),
+            delivered=EntryId.parse(own["last-delivered-id"]),
+            pending=EntryId.parse(pending["min"]) if pending["min"] else None,
             pending_count=pending["pending"],
             length=length,
             waiting=own.get("lag"),

@@ -61,7 +61,7 @@ class Judge:
 
 def place_of(node_id: str, partitions: int) -> int:
     """Give the place of a node's partition among those that there are."""
-    return zlib.crc32(node_id.encode()) % partitions
+    return zlib.crc32(node_id.encode()) % partitions if partitions > 1 else 0
 
 
 def words_of(row: FleetRow, org_id: str) -> StatusRow | None:

@@ -83,6 +83,6 @@ def _values(happenings: Sequence[Happening]) -> dict[str, Any]:
         "before": [None if h.before is None else str(h.before) for h in happenings],
         "reason": [h.reason for h in happenings],
         "message": [h.message for h in happenings],
-        "count": [h.count for h in happenings],
+        "count": [h.times for h in happenings],
         "dedup": [h.dedup for h in happenings],
     }

@@ -1,6 +1,6 @@
 """How far the stream was taken in: one row per partition of the stream."""
 
-from typing import Final
+from typing import Final, LiteralString
 
 from citadel_k8s.domain.freshness import NOTHING_TAKEN_IN, Ingest
 from citadel_k8s.domain.frontier import Progress, View, advanced
@@ -13,7 +13,7 @@ LOOK_TIMEOUT: Final = 3.0
 """Seconds to write down a look: less than `domain.frontier.GAP_SECONDS`, so that none that is older
 than the gap it would seem to end is written."""
 
-_READ: Final = (
+_READ: Final[LiteralString] = (
     "SELECT stream_epoch, last_ms, last_seq, frontier_ms, clear_since_ms, looked_ms"
     " FROM fabric_ingest WHERE partition = %s"
 )
@@ -66,14 +66,14 @@ class Ingests:
             If the database is away.
         """
         async with self._database.transaction(timeout=LOOK_TIMEOUT) as connection:
-            kept = await _read(connection, f"{_READ} FOR UPDATE", self._partition)
+            kept = await _read(connection, _READ + " FOR UPDATE", self._partition)
             now = advanced(kept, view, before=before, lost=lost)
             values = (now.epoch, *now.last, now.frontier_ms, now.clear_since_ms, now.looked_ms)
             await connection.execute(_WRITE, (self._partition, *values))
         return now
 
 
-async def _read(connection: Connection, query: str, partition: int) -> Progress | None:
+async def _read(connection: Connection, query: LiteralString, partition: int) -> Progress | None:
     cursor = await connection.execute(query, (partition,))
     row = await cursor.fetchone()
     if row is None:
