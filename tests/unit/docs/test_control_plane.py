@@ -18,6 +18,8 @@ from citadel_k8s.api.live.failure import Step
 from citadel_k8s.api.metrics import ApiMetrics
 from citadel_k8s.api.proxy import session
 from citadel_k8s.api.wiring import Api
+from citadel_k8s.cli.app import app
+from citadel_k8s.config.base import Settings, load
 from citadel_k8s.config.server import ApiSettings, Oidc, WorkerSettings
 from citadel_k8s.domain import frontier
 from citadel_k8s.models.identity import Scope
@@ -181,6 +183,49 @@ def test_every_reason_of_a_dead_letter_is_told():
     given |= set(re.findall(r'WireError\(\s*"(\w+)"', (folder / "models/codec.py").read_text()))
     assert {"UnknownOrg", "Undeliverable", "NotJson"} <= given
     assert given <= told
+
+
+@pytest.mark.parametrize(
+    ("page", "model", "count"),
+    [("mesh", WorkerSettings, 1), ("identity", ApiSettings, 2)],
+)
+def test_the_settings_that_a_page_shows_are_those_that_there_are(
+    page: str, model: type[Settings], count: int, tmp_path: Path
+):
+    shown_settings = [
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", PAGES[page], re.DOTALL)
+        if "volumes:" not in block
+    ]
+    assert len(shown_settings) == count
+    for block in shown_settings:
+        file = tmp_path / "settings.yaml"
+        file.write_text(block)
+        load(model, file=file, env={})
+
+
+def test_the_files_of_the_first_run_are_taken(tmp_path: Path):
+    api, worker = re.findall(r"```yaml\n(.*?)```", PAGES["control-plane"], re.DOTALL)
+    for model, block in ((ApiSettings, api), (WorkerSettings, worker)):
+        file = tmp_path / "settings.yaml"
+        file.write_text(block)
+        load(model, file=file, env={})
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_command_of_a_page_is_one(page: str):
+    blocks = "".join(re.findall(r"```(?:sh)?\n(.*?)```", PAGES[page], re.DOTALL))
+    known = {
+        *(command.name or "" for command in app.registered_commands),
+        *(
+            str(command.callback.__name__)
+            for command in app.registered_commands
+            if command.callback
+        ),
+        *(group.name or "" for group in app.registered_groups),
+    }
+    named = set(re.findall(r"^(?:\$ )?citadel-k8s ([a-z]+)", blocks, re.MULTILINE))
+    assert named <= known, known
 
 
 def test_every_action_of_the_audit_log_is_told():
