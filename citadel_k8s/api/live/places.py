@@ -51,8 +51,13 @@ class SystemResolver:
 class Neighbours(Protocol):
     """Who knows which address belongs to whom; `stores.postgres.fleet.Fleet` does."""
 
-    async def others_at(self, org_id: str, addresses: Collection[str]) -> frozenset[str]:
-        """Give those addresses that are another org's; raises `DatabaseError`."""
+    async def others_at(
+        self, org_id: str, addresses: Collection[str], *, claimed: bool = False
+    ) -> frozenset[str]:
+        """Give those addresses that are another org's; raises `DatabaseError`.
+
+        With ``claimed`` also those that another org's node says it has, as far as is known.
+        """
         ...
 
 
@@ -86,7 +91,10 @@ class Places:
         known = list(dict.fromkeys(row.addresses[:CLAIMS_MAX]))
         own = [address for text in known if (address := literal(text)) is not None]
         claimed = [a for a in dict.fromkeys(_claims(status)) if a not in own]
-        foreign = await self._neighbours.others_at(org_id, [str(a) for a in claimed])
+        # Without a boot id nothing tells the node of another org that has the same id.
+        foreign = await self._neighbours.others_at(
+            org_id, [str(a) for a in claimed], claimed=row.boot_id is None
+        )
         found = [a for a in own if self._fence.admits(a)]
         found += [a for a in claimed if self._fence.admits(a) and str(a) not in foreign]
         places = [Place(address, port, None, tls) for address in found[:PLACES_MAX]]

@@ -142,9 +142,14 @@ _DECOMMISSION: Final = """
     WHERE org_id = %s AND node_id = %s AND decommissioned_at IS NULL
 """
 
+# Of nodes that were given up, too: the machine may answer on, and the mesh takes addresses back.
 _ELSEWHERE: Final = """
-    SELECT DISTINCT unnest(addresses) FROM nodes
-    WHERE addresses && %s AND org_id <> %s AND decommissioned_at IS NULL
+    SELECT DISTINCT unnest(addresses) FROM nodes WHERE addresses && %s AND org_id <> %s
+"""
+
+_CLAIMED: Final = """
+    SELECT DISTINCT profile ->> 'address' FROM fabric_node_detail
+    WHERE profile ->> 'address' = ANY(%s) AND org_id <> %s
 """
 
 
@@ -197,11 +202,18 @@ class Fleet:
             cursor = await connection.execute(_DECOMMISSION, (org_id, node_id))
             return cursor.rowcount > 0
 
-    async def others_at(self, org_id: str, addresses: Collection[str]) -> frozenset[str]:
+    async def others_at(
+        self, org_id: str, addresses: Collection[str], *, claimed: bool = False
+    ) -> frozenset[str]:
         """Give those of some addresses under which the mesh knows a node of another org.
 
         It tells nothing of whose they are: it is the fence between orgs for a node that claims
         the address of another one's. Within an org one machine may have two names.
+
+        Parameters
+        ----------
+        claimed : bool
+            Whether those count, too, that another org's node merely says it has.
         """
         if not addresses:
             return frozenset()
@@ -209,7 +221,11 @@ class Fleet:
         async with self._database.transaction() as connection:
             cursor = connection.cursor(row_factory=tuple_row)
             await cursor.execute(_ELSEWHERE, (wanted, org_id))
-            found = {cast("str", row[0]) for row in await cursor.fetchall()}
+            rows = await cursor.fetchall()
+            if claimed:
+                await cursor.execute(_CLAIMED, (wanted, org_id))
+                rows += await cursor.fetchall()
+        found = {cast("str", row[0]) for row in rows}
         return frozenset(found.intersection(wanted))
 
 

@@ -17,7 +17,7 @@ ORGS = ("acme", "other", "third")
 HOUSE = "house"
 """Whose the keys without an org are: those of nodes that read Redis directly."""
 
-SHARED = tuple(f"gpu-{number}" for number in range(1, 10))
+SHARED = tuple(f"gpu-{number}" for number in range(1, 13))
 """Ids of nodes that each org has."""
 
 _MARK = re.compile(r"mk(?:acme|other|third|house)[0-9a-f]{6}n[0-9]+x", re.IGNORECASE)

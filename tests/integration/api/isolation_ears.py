@@ -12,7 +12,7 @@ from aiohttp import web
 
 from citadel_k8s.domain.keys import org_events_channel, org_events_stream
 from tests.integration.api.isolation import HOUSE, ORGS, Org, Owners
-from tests.integration.api.isolation_world import BOOT_RAIDS, DIALLED, RAIDS, World, delta
+from tests.integration.api.isolation_world import ALL_RAIDS, BOOTLESS, DIALLED, World, delta
 
 EVENTS, SOCKET = "/api/fabric/events", "/api/fabric/ws"
 PROXY = "/api/fabric/redis/ws"
@@ -159,7 +159,7 @@ async def machines(owners: Owners) -> AsyncIterator[dict[str, int]]:
             runner = web.AppRunner(_machine(org), access_log=None)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            for node_id in (*DIALLED, *RAIDS, *BOOT_RAIDS):
+            for node_id in (*DIALLED, *ALL_RAIDS):
                 address = org.address(int(node_id.removeprefix("gpu-")))
                 await web.TCPSite(runner, address, ports.get(name, 0)).start()
                 ports.setdefault(name, runner.addresses[0][1])
@@ -172,7 +172,7 @@ def _machine(org: Org) -> web.Application:
         node_id = "gpu-" + socket.get_extra_info("sockname")[0].rpartition(".")[2]
         said: dict[str, Any] = {"version": "1.0", "nodeId": node_id}
         said["status"] = {"node": {"name": org.mark()}, "services": [{"models": [org.mark()]}]}
-        if node_id not in RAIDS:
+        if node_id not in BOOTLESS:
             said["bootId"] = f"boot-{org.name}-{node_id}"
         return web.json_response(said)
 

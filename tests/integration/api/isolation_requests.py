@@ -11,10 +11,11 @@ import random
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, RootModel
+from typing_extensions import TypeAliasType
 
 from citadel_k8s.api.frame.route import Route
 from tests.integration.api.isolation import ORGS, SHARED, Org, Owners
@@ -295,7 +296,7 @@ _MADE: Mapping[str, Callable[[Draw], Any]] = {
     "since": lambda _: "2026-11-01T00:00:00Z",
     "until": lambda _: "2030-01-01T00:00:00Z",
     "limit": lambda draw: draw.rng.choice((1, 2, 3, 100)),
-    "ttl": lambda draw: draw.rng.choice((60, 600)),
+    "ttl": lambda draw: draw.rng.choice((3600, 86_400)),  # none ends in a run
     "days": lambda _: 1,
     "grace_hours": lambda _: 1,
     "device_code": lambda draw: draw.text(),
@@ -305,7 +306,13 @@ _MADE: Mapping[str, Callable[[Draw], Any]] = {
 
 def _of_kind(annotation: Any, draw: Draw) -> Any:
     """Give a value of a type; a text where it is not known."""
+    if isinstance(annotation, TypeAliasType):
+        annotation = annotation.__value__
+    if get_origin(annotation) is Annotated:
+        return _of_kind(get_args(annotation)[0], draw)
     origin = get_origin(annotation)
+    if origin is Literal:
+        return draw.rng.choice(get_args(annotation))
     if origin in {Union, types.UnionType}:
         annotation = next(a for a in get_args(annotation) if a is not type(None))
         return _of_kind(annotation, draw)

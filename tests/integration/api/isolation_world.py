@@ -35,6 +35,12 @@ RAIDS = {"gpu-4": (1, 2), "gpu-5": (2, 3), "gpu-6": (3, 1)}
 BOOT_RAIDS = {"gpu-7": (1, 2), "gpu-8": (2, 3), "gpu-9": (3, 1)}
 """The same where no mesh knows the address: what answers there has a process of its own."""
 
+BARE_RAIDS = {"gpu-10": (1, 2), "gpu-11": (2, 3), "gpu-12": (3, 1)}
+"""The same where no mesh knows the address, and what answers there has no boot id either."""
+
+ALL_RAIDS = RAIDS | BOOT_RAIDS | BARE_RAIDS
+BOOTLESS = RAIDS.keys() | BARE_RAIDS.keys()
+
 
 class World:
     """Fills both stores; ``claims`` are addresses of others that an org's own nodes claim."""
@@ -153,8 +159,8 @@ class World:
         """Give what the mesh knows of a node, what it claims, and at which port it answers."""
         orgs = {one.number: one for one in self.owners.orgs.values()}
         last = int(node_id.removeprefix("gpu-")) if node_id in SHARED else 99
-        if node_id in RAIDS or node_id in BOOT_RAIDS:
-            raider, victim = (RAIDS | BOOT_RAIDS)[node_id]
+        if node_id in ALL_RAIDS:
+            raider, victim = ALL_RAIDS[node_id]
             if org.number == raider:
                 aim = orgs[victim]
                 self.claims[org.name].add(aim.address(last))
@@ -170,7 +176,7 @@ class World:
 
     async def _node(self, org: Org, node_id: str, mesh_id: str) -> None:
         known, claimed, port = self._addresses(org, node_id)
-        boot = None if node_id in RAIDS else f"boot-{org.name}-{node_id}"
+        boot = None if node_id in BOOTLESS else f"boot-{org.name}-{node_id}"
         raider, _ = BOOT_RAIDS.get(node_id, (0, 0))
         if raider == org.number:
             boot = None

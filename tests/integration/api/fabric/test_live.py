@@ -80,6 +80,8 @@ async def test_an_address_of_another_orgs_node_is_not_dialled(world: World, api:
     await world.node("theirs", org="other", addresses=["127.0.0.1"])
     async with fake_node(says(response(body()))) as node, known(world, node):
         assert (await ask(api))["step"] == "address"
+        await world.run("UPDATE nodes SET decommissioned_at = now() WHERE org_id = 'other'")
+        assert (await ask(api))["step"] == "address"
 
     assert node.heads == []
 
@@ -100,6 +102,19 @@ async def test_who_reports_without_a_boot_id_is_not_told_what_another_process_sa
         async with serving(world) as api:
             told = await ask(api, "/api/fabric/nodes/b/live")
     assert told["step"] != "identity"
+
+
+async def test_an_address_that_two_orgs_claim_is_nobodys_without_a_boot_id(world: World) -> None:
+    bare = json.dumps(message("a")).encode()
+    async with fake_node(says(response(bare))) as node:
+        claims = {"addresses": ["127.0.0.1"], "statusPort": node.port}
+        await world.node("a", status=message("a", **claims))
+        async with serving(world) as api:
+            assert (await ask(api))["live"]
+        profile = {"name": "a", "address": "127.0.0.1"}
+        await world.node("a", org="other", profile=profile)
+        async with serving(world) as api:
+            assert (await ask(api))["step"] == "address"
 
 
 async def test_a_name_that_changes_its_meaning_leads_nowhere(world: World) -> None:

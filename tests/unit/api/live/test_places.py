@@ -26,7 +26,9 @@ class Others:
     def __init__(self, *addresses: str) -> None:
         self.addresses = frozenset(addresses)
 
-    async def others_at(self, org_id: str, addresses: Collection[str]) -> frozenset[str]:
+    async def others_at(
+        self, org_id: str, addresses: Collection[str], *, claimed: bool = False
+    ) -> frozenset[str]:
         return self.addresses & frozenset(addresses)
 
 
