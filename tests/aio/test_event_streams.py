@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from citadel_k8s.api.events import channel, hub
+from citadel_k8s.api.events import channel
 from citadel_k8s.api.events.hub import Limits
 from citadel_k8s.api.events.pending import EVENTS_MAX
 from citadel_k8s.api.events.ring import RING_MAX
 from citadel_k8s.api.events.stream import TIME_EVERY, Asked, Ending
-from citadel_k8s.api.frame.refusal import RefusalError
-from citadel_k8s.models.identity import Principal
 from citadel_k8s.stores.entries import EntryId
 from tests.aio.eventclients import Client, person, world
 from tests.orgfeed import node
@@ -96,125 +94,6 @@ def change(tell: Any, dice: random.Random) -> None:
     else:
         state = dice.choice([{"state": "Online"}, {"state": "Degraded", "reason": "X"}, {}])
         tell("a", node(name, pulse={"cpu": dice.random()}, **state))
-
-
-@pytest.mark.parametrize("place", [EntryId(1, 0), EntryId(2**60, 0), EntryId.ZERO, None])
-async def test_a_place_that_is_not_in_the_stream_begins_anew(place: EntryId | None):
-    async with world() as w:
-        w.database.tell("a", node("n1", state="Online"))
-        client = Client()
-        w.connect(client, Asked(after=place, unknown=place is None))
-        await asyncio.sleep(1)
-        assert client.kinds() == ["reset", "snapshot"]
-        assert client.rows == w.database.rows["a"]
-
-
-async def test_the_beginning_of_all_streams_is_no_place_in_one():
-    async with world() as w:
-        w.database.rows["a"] = {"n1": {"id": "n1", "state": "Online"}}  # told to a lost stream
-        client = Client()
-        w.connect(client, Asked(after=EntryId.ZERO))
-        await asyncio.sleep(1)
-        assert client.kinds() == ["reset", "snapshot"]
-
-
-async def test_the_time_names_no_place_while_something_before_it_waits():
-    async with world() as w:
-        w.database.tell("a", node("n1", state="Online"))
-        client = Client()
-        w.connect(client)
-        await asyncio.sleep(2)
-        w.database.tell("a", node("n1", pulse={"cpu": 1}))
-        await asyncio.sleep(0.1)
-        w.database.tell("a", node("n1", pulse={"cpu": 2}))  # waits for its second to be over
-        await asyncio.sleep(0.1)
-        (stream,) = w.hub._streams
-        stream.stir()
-        await asyncio.sleep(0.1)
-        assert client.messages[-1].kind == "time"
-        assert client.messages[-1].id is None
-        client.left = True
-        await asyncio.sleep(3)
-        again = Client()
-        again.rows = client.rows
-        w.connect(again, Asked(after=client.place()))
-        await asyncio.sleep(1)
-        assert again.rows == w.database.rows["a"]
-
-
-async def test_a_place_that_was_trimmed_begins_anew():
-    async with world() as w:
-        place = w.database.tell("a", node("n0", state="Online"))
-        for number in range(10):
-            w.database.tell("a", node(f"n{number}", state="Online"))
-        w.feed.trim("a", 5)
-        client = Client()
-        w.connect(client, Asked(after=place))
-        await asyncio.sleep(1)
-        assert client.kinds() == ["reset", "snapshot"]
-
-
-async def test_a_place_before_the_reader_began_is_read_back_once_for_all_who_come():
-    async with world() as w:
-        places = [w.database.tell("a", node(f"n{n}", state="Online")) for n in range(3000)]
-        clients = [Client() for _ in range(20)]
-        for client in clients:
-            w.connect(client, Asked(after=places[0]))
-        await asyncio.sleep(2)
-        for client in clients:
-            assert client.kinds() == ["node"] * 2999
-        reader = w.hub._readers["a"].channel
-        assert reader.ring is not None
-        assert len(reader.ring) == 2999
-        assert w.database.reads == 0
-
-
-async def test_a_client_that_comes_from_a_replica_that_is_ahead_does_not_begin_anew():
-    async with world() as w:
-        w.database.tell("a", node("n1", state="Online"))
-        first = Client()
-        w.connect(first)
-        await asyncio.sleep(0.5)
-        w.feed.lag = 0.3
-        place = w.database.tell("a", node("n2", state="Online"))
-        client = Client()
-        w.connect(client, Asked(after=place))  # before the reader has had its turn
-        await asyncio.sleep(0.1)
-        assert first.kinds() == ["snapshot"]
-        await asyncio.sleep(0.5)
-        w.database.tell("a", node("n3", state="Online"))
-        await asyncio.sleep(0.5)
-        assert client.kinds() == ["node"]
-
-
-@pytest.mark.parametrize("wait", [0, 3])
-async def test_a_stream_that_was_lost_begins_anew_for_all_whatever_its_new_ids_are(wait: float):
-    async with world() as w:
-        w.database.tell("a", node("n1", state="Online"))
-        clients = [Client() for _ in range(5)]
-        for client in clients:
-            w.connect(client)
-        await asyncio.sleep(1)
-        w.feed.flush()
-        w.database.rows["a"]["lost"] = {"id": "lost", "state": "Online"}  # told to the lost one
-        await asyncio.sleep(wait)
-        w.database.tell("a", node("n2", state="Online"))
-        await asyncio.sleep(4)
-        for client in clients:
-            assert "reset" in client.kinds()
-            assert client.rows == w.database.rows["a"]
-        assert w.database.reads <= 4  # and not one for each
-
-
-async def test_an_idle_stream_that_is_trimmed_to_nothing_begins_anew_and_then_rests():
-    async with world() as w:
-        w.database.tell("a", node("n1", state="Online"))
-        client = Client()
-        w.connect(client)
-        await asyncio.sleep(1)
-        w.feed.trim("a", 0)
-        await asyncio.sleep(60)
-        assert client.kinds() == ["snapshot", "reset", "snapshot"]
 
 
 async def test_clients_are_told_that_the_feed_is_away_and_lose_nothing_by_it():
@@ -383,109 +262,6 @@ async def test_events_alone_of_an_org_without_any_stream_come_too():
         w.database.tell("a", {"type": "event", "id": "n1", "event": {"id": "e2"}})
         await asyncio.sleep(1)
         assert client.kinds()[-1] == "event"
-
-
-async def test_a_session_that_ends_ends_its_streams_within_a_minute_and_nobody_elses():
-    gone: set[str] = set()
-
-    async def still(principal: Principal) -> bool:
-        return principal.subject not in gone
-
-    async with world(still=still) as w:
-        mine, theirs = Client(), Client()
-        first = w.connect(mine, principal=person(subject="user:1"))
-        second = w.connect(theirs, principal=person(subject="user:2"))
-        await asyncio.sleep(33)
-        gone.add("user:1")
-        await asyncio.sleep(59)
-        assert first.result().ending is Ending.REVOKED
-        assert not second.done()
-        assert w.hub.figures.revoked == 1
-
-
-async def test_who_cannot_be_asked_about_stays_for_a_while_and_not_for_ever():
-    async def still(_principal: Principal) -> bool:
-        await asyncio.sleep(1000)
-        return True
-
-    async with world(still=still) as w:
-        serving = w.connect(Client())
-        await asyncio.sleep(hub.UNKNOWN_SECONDS - 30)
-        assert not serving.done()
-        await asyncio.sleep(90)
-        assert serving.result().ending is Ending.REVOKED
-
-
-async def test_too_many_streams_are_refused_with_a_word():
-    async with world(limits=Limits(per_principal=2, per_org=3, total=4)) as w:
-        for subject in ("user:1", "user:1", "user:2"):
-            w.connect(Client(), principal=person(subject=subject))
-        await asyncio.sleep(0.1)
-        for principal, status in (
-            (person(subject="user:1"), 429),
-            (person(subject="user:3"), 503),
-        ):
-            with (
-                pytest.raises(RefusalError) as refused,
-                w.hub.stream(principal, Client(), Asked()),
-            ):
-                pass
-            assert refused.value.status == status
-            assert refused.value.retry_after
-        w.connect(Client(), principal=person("b"))
-        await asyncio.sleep(0.1)
-        with pytest.raises(RefusalError), w.hub.stream(person("c"), Client(), Asked()):
-            pass
-        assert w.hub.figures.refused == 3
-
-
-async def test_nothing_is_left_of_clients_that_left_and_their_reader_ends_a_little_later():
-    async with world(limits=Limits(per_principal=1000)) as w:
-        for _ in range(100):
-            client = Client()
-            w.connect(client)
-            await asyncio.sleep(0.05)
-            client.left = True
-        await asyncio.sleep(2)
-        assert w.hub.figures.streams == 0
-        assert w.feed.open == 1
-        (reader,) = w.hub._readers.values()
-        assert not reader.channel._followers
-        assert not reader.channel.watchers
-        await asyncio.sleep(hub.LINGER + 2)
-        assert w.feed.open == 0
-        assert w.hub.figures.orgs == 0
-        names = {task.get_name() for task in asyncio.all_tasks()}
-        assert not any("reader" in name for name in names)
-
-
-async def test_a_client_that_comes_back_within_the_linger_finds_the_reader_still_there():
-    async with world() as w:
-        w.database.tell("a", node("n1", state="Online"))
-        client = Client()
-        w.connect(client)
-        await asyncio.sleep(1)
-        client.left = True
-        await asyncio.sleep(hub.LINGER - 5)
-        again = Client()
-        w.connect(again, Asked(after=client.place()))
-        await asyncio.sleep(hub.LINGER + 5)
-        assert w.feed.open == 1
-        assert again.kinds() == []
-
-
-async def test_when_the_hub_ends_all_streams_end():
-    async with world() as w:
-        serving = [w.connect(Client()) for _ in range(3)]
-        await asyncio.sleep(1)
-    assert [task.result().ending for task in serving] == [Ending.STOPPING] * 3
-
-
-async def test_a_hub_that_does_not_run_serves_nobody():
-    async with world() as w:
-        pass
-    with pytest.raises(RefusalError), w.hub.stream(person(), Client(), Asked()):
-        pass
 
 
 async def test_a_client_of_one_org_never_gets_a_byte_of_another():
