@@ -185,6 +185,7 @@ class _Builder:
                 count=self._count_heartbeat,
                 mesh_id=mesh_ids(self._fleet),
                 authkey_file=enrolment.authkey_file,
+                ca_file=enrolment.ca_file,
             ),
         ]
 
@@ -195,7 +196,7 @@ class _Builder:
         if url is not None:
             login = self._login()
             statuses = LastStatuses(url, **login)
-            senders = redis_senders(url, **login)
+            senders = redis_senders(url, direct_org=self._settings.org_id, **login)
             streams = OrgStreams(url, **login)
             goodbyes = Goodbye(streams, self._clock)
             for part in (statuses, senders, streams):

@@ -84,7 +84,7 @@ class WorkerSettings(DatabaseSettings):
 class Live(Group):
     """Which addresses of nodes may be asked. The default is the mesh's range.
 
-    ``pod_cidrs`` are the cluster's: what a node says of itself is believed only inside these.
+    Add the cluster's own for nodes whose agents answer at their pods' addresses.
     """
 
     enabled: bool = True
@@ -135,11 +135,15 @@ class Limits(Group):
 
 
 class Enrolment(Group):
-    """What a device is given when it is approved. Source: the wire contract."""
+    """What a device is given when it is approved. Source: the wire contract.
+
+    ``ca_file`` holds the certificates, in PEM, that nodes are told to trust.
+    """
 
     authkey_file: Path | None = None
     nexus_url: str | None = None
     verification_url: str | None = None
+    ca_file: Path | None = None
 
 
 class ApiSettings(DatabaseSettings):
@@ -147,8 +151,11 @@ class ApiSettings(DatabaseSettings):
 
     ``public_url`` is how browsers reach it; ``in_cluster`` lets service accounts of this very
     cluster be reviewed by its API server. ``trusted_proxies`` are whose ``X-Forwarded-For`` is
-    believed. Metrics have a port of their own, for they are nobody's business outside.
+    believed. Metrics have a port of their own, for they are nobody's business outside. ``org_id``
+    is whose nodes read Redis directly: only theirs are told of configurations there, too.
     """
+
+    org_id: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9._-]{1,128}$")
 
     public_url: str | None = None
     interval_seconds: float = Field(default=HEARTBEAT_INTERVAL, ge=5, le=300)

@@ -97,6 +97,7 @@ class ControlPlane:
         """Start the API, on the port that it always has here, and wait until it is ready."""
         settings: dict[str, Any] = {
             "publicUrl": self.url,
+            "orgId": ORG,
             "cookieSecure": False,  # no TLS on one's own machine
             "metricsPort": 0,
             # All nodes are on this machine, whose own addresses nobody else may have asked.

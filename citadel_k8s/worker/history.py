@@ -7,6 +7,7 @@ from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.domain.buckets import BucketKey, Sample, Sums, summed
 from citadel_k8s.errors import DatabaseError
 from citadel_k8s.telemetry.log import get_logger
+from citadel_k8s.worker.metrics import WorkerMetrics
 
 _log = get_logger("worker")
 
@@ -40,8 +41,12 @@ class History:
         Buckets kept at most; the oldest go first, and are counted in ``dropped``.
     """
 
-    def __init__(self, sink: Sink, *, limit: int = BUCKETS_MAX) -> None:
+    def __init__(
+        self, sink: Sink, *, limit: int = BUCKETS_MAX, metrics: WorkerMetrics | None = None
+    ) -> None:
         self._sink = sink
+        self._metrics = metrics or WorkerMetrics()
+        self._metrics.history_waiting.set_function(lambda: len(self._waiting))
         self._limit = limit
         self._waiting: dict[BucketKey, Sums] = {}
         self.dropped = 0
@@ -87,3 +92,4 @@ class History:
             for key in sorted(self._waiting, key=lambda key: key.bucket_ms)[:surplus]:
                 del self._waiting[key]
             self.dropped += surplus
+            self._metrics.history_dropped.inc(surplus)

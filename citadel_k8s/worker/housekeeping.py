@@ -11,6 +11,7 @@ from citadel_k8s.errors import DatabaseError
 from citadel_k8s.stores.postgres import leftovers, partitions
 from citadel_k8s.stores.postgres.database import Database
 from citadel_k8s.telemetry.log import get_logger
+from citadel_k8s.worker.metrics import WorkerMetrics
 
 _log = get_logger("worker")
 
@@ -35,8 +36,15 @@ class Housekeeping:
         One round; raises `DatabaseError`. See `rounds`.
     """
 
-    def __init__(self, round_: Round, *, chance: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        round_: Round,
+        *,
+        chance: random.Random | None = None,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
         self._round = round_
+        self._metrics = metrics or WorkerMetrics()
         self._chance = chance or random.Random()  # noqa: S311 - spreads waits
         self.failures = 0
         self.done = 0
@@ -53,9 +61,11 @@ class Housekeeping:
             await self._round()
         except DatabaseError as error:
             self.failures += 1
+            self._metrics.housekeeping.labels("failed").inc()
             _log.warning("housekeeping failed; it is tried again soon", error=str(error))
             return False
         self.done += 1
+        self._metrics.housekeeping.labels("done").inc()
         return True
 
 

@@ -8,6 +8,7 @@ from citadel_k8s.aio.periodic import Ticker
 from citadel_k8s.domain.mesh import Machine, MeshPlan, assigned
 from citadel_k8s.errors import DatabaseError, MeshError
 from citadel_k8s.telemetry.log import get_logger
+from citadel_k8s.worker.metrics import WorkerMetrics
 
 _log = get_logger("worker")
 
@@ -54,7 +55,9 @@ class Mesh:
         orgs: Mapping[str, str],
         default_org: str | None,
         interval: float,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or WorkerMetrics()
         self._source, self._store = source, store
         self._orgs, self._default = dict(orgs), default_org
         self._interval = interval
@@ -80,11 +83,16 @@ class Mesh:
             changed = await self._store.store(known)
         except (MeshError, DatabaseError) as error:
             self.failures += 1
+            self._metrics.mesh_looks.labels("failed").inc()
             if not self._failing:
                 _log.warning("the mesh cannot be looked at", error=str(error))
             self._failing = True
             return
         self.machines = len(machines)
+        self._metrics.mesh_looks.labels("done").inc()
+        self._metrics.mesh_machines.labels("known").set(len(known))
+        self._metrics.mesh_machines.labels("without_org").set(self.without_org)
+        self._metrics.mesh_machines.labels("unreadable").set(self.unreadable)
         if self._failing:
             _log.info("the mesh can be looked at again", machines=len(machines))
         self._failing = False

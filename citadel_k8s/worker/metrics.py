@@ -123,6 +123,34 @@ class WorkerMetrics:
             ["part"],
             registry=registry,
         )
+        self.history_waiting = Gauge(
+            "citadel_worker_history_waiting_buckets",
+            "Five-minute sums that wait to be stored.",
+            registry=registry,
+        )
+        self.history_dropped = Counter(
+            "citadel_worker_history_dropped_buckets",
+            "Five-minute sums that were given up, as too many waited.",
+            registry=registry,
+        )
+        self.housekeeping = Counter(
+            "citadel_worker_housekeeping_rounds",
+            "Rounds of housekeeping in the database.",
+            ["result"],
+            registry=registry,
+        )
+        self.mesh_looks = Counter(
+            "citadel_worker_mesh_looks",
+            "Looks at the mesh's machines.",
+            ["result"],
+            registry=registry,
+        )
+        self.mesh_machines = Gauge(
+            "citadel_worker_mesh_machines",
+            "Machines of the mesh at the last look, by what became of them.",
+            ["result"],
+            registry=registry,
+        )
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Give all figures as text, and its content type, in the format that a scraper accepts."""

@@ -140,7 +140,7 @@ class Worker:
         self._clock = clock = clock or SystemClock()
         self.metrics = metrics = WorkerMetrics()
         database = connections.database
-        self.history = History(HistoryTable(database))
+        self.history = History(HistoryTable(database), metrics=metrics)
         writer = make_writer(settings, connections, clock, metrics, Curves(self.history))
         self.looker = looker = writer.looker
         group = connections.group
@@ -156,8 +156,8 @@ class Worker:
             self.claims,
             self.sweep,
             self.history,
-            Housekeeping(rounds(database, clock, settings.retention)),
-            *_mesh(settings, connections),
+            Housekeeping(rounds(database, clock, settings.retention), metrics=metrics),
+            *_mesh(settings, connections, metrics),
         ]
         self.probes = WorkerProbes(reader, looker, self._troubles, clock)
 
@@ -194,7 +194,7 @@ class Worker:
         }
 
 
-def _mesh(settings: WorkerSettings, connections: Connections) -> list[Part]:
+def _mesh(settings: WorkerSettings, connections: Connections, metrics: WorkerMetrics) -> list[Part]:
     """Give who asks the mesh for its machines, if it is to be asked."""
     mesh = settings.headscale
     if mesh.url is None:
@@ -210,5 +210,6 @@ def _mesh(settings: WorkerSettings, connections: Connections) -> list[Part]:
             orgs=mesh.orgs,
             default_org=mesh.default_org,
             interval=mesh.interval_seconds,
+            metrics=metrics,
         )
     ]
