@@ -1,7 +1,7 @@
 """A node's configuration: what is asked of it, and what it says it has."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -163,5 +163,5 @@ def _text(value: Any) -> str | None:
 
 
 def _texts(value: Any) -> list[str]:
-    items = cast("list[Any]", value) if isinstance(value, list) else []
+    items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
     return [clip(item) for item in items[:50] if isinstance(item, str)]

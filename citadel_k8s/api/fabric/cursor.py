@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import json
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from citadel_k8s.api.frame.refusal import RefusalError, bad_request
 
@@ -71,7 +71,7 @@ def _opened(cursor: str) -> list[Any] | None:
         return None
     if not isinstance(document, list):
         return None
-    parts = cast("list[Any]", document)
+    parts: list[Any] = document  # pyright: ignore[reportUnknownVariableType]
     return parts if 1 < len(parts) <= _PARTS_MAX else None
 
 

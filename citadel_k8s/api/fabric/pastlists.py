@@ -118,13 +118,16 @@ def _kinds(text: str | None) -> tuple[str, ...] | None:
 
 def _event(row: EventRow) -> dict[str, Any]:
     # The database holds what the worker checked; an odd word must not hide the rest of the list.
+    kind: Any = row.kind
+    state: Any = row.state
+    before: Any = row.state_before
     told = FleetEvent.model_construct(
         id=str(row.event_id),
         time=moment(row.at_us // 1000) or "",
         node=row.node_id,
-        kind=row.kind,
-        state=row.state,
-        before=row.state_before,
+        kind=kind,
+        state=state,
+        before=before,
         reason=row.reason,
         message=row.message[:MESSAGE_MAX],
         count=row.times,

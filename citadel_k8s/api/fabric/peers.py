@@ -98,9 +98,9 @@ def _mean(values: list[Any]) -> float | None:
     # A mean over some of the GPUs would pass for the node's own.
     if not values or None in values:
         return None
-    return round(sum(values) / len(values), 1)
+    return float(round(sum(values) / len(values), 1))
 
 
 def _tags(tags: Any) -> list[str]:
-    items = cast("list[Any]", tags) if isinstance(tags, list) else []
+    items: list[Any] = tags if isinstance(tags, list) else []  # pyright: ignore[reportUnknownVariableType]
     return [clip(tag) for tag in items[:TAGS_MAX] if isinstance(tag, str)]

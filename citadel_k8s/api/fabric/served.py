@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.fabric.lastword import mapping
@@ -106,12 +106,12 @@ def _add(found: dict[str, _Model], row: ServicesRow) -> None:
 
 def running(services: Any) -> Iterator[Mapping[str, Any]]:
     """Give the services that run: one that is installed and stopped serves nothing now."""
-    items = cast("list[Any]", services) if isinstance(services, list) else []
+    items: list[Any] = services if isinstance(services, list) else []  # pyright: ignore[reportUnknownVariableType]
     for service in map(mapping, items[:SERVICES_MAX]):
         if service.get("status") == "running":
             yield service
 
 
 def _names(models: Any) -> Iterator[str]:
-    items = cast("list[Any]", models) if isinstance(models, list) else []
+    items: list[Any] = models if isinstance(models, list) else []  # pyright: ignore[reportUnknownVariableType]
     return (clip(name, MODEL_MAX) for name in items[:SERVICES_MAX] if isinstance(name, str))

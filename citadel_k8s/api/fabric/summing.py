@@ -77,7 +77,7 @@ def _vram_used(item: Item) -> float | None:
     known = [memory for _used, memory, _mark in gpus if memory is not None]
     if total is None or not known or len(known) < len(gpus):
         return None
-    return total * sum(known) / len(known) / 100
+    return float(total * sum(known) / len(known) / 100)
 
 
 def _gpu_models(items: Iterable[Item]) -> list[GpuCount]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from citadel_k8s.api.frame.refusal import RefusalError
 from citadel_k8s.config.server import Oidc
@@ -150,5 +150,6 @@ def _words(claims: Mapping[str, Any], name: str) -> list[str]:
     if isinstance(value, str):
         return [value] if value else []
     if isinstance(value, list):
-        return [word for word in cast("list[Any]", value)[:100] if isinstance(word, str) and word]
+        words: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return [word for word in words[:100] if isinstance(word, str) and word]
     return []

@@ -47,7 +47,8 @@ def keys_of(document: Any) -> Keys:
     if not isinstance(listed, list):
         raise JwtError('it is no JWKS: {"keys": […]} is needed')
     found: dict[str, tuple[str, Any]] = {}
-    for entry in cast("list[Any]", listed)[:KEYS_MAX]:
+    entries: list[Any] = listed  # pyright: ignore[reportUnknownVariableType]
+    for entry in entries[:KEYS_MAX]:
         usable = _usable(entry)
         if usable is not None:
             found.setdefault(*usable)

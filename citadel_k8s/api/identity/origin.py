@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -113,4 +113,4 @@ def peer_address(request: web.Request) -> str | None:
     transport = request.transport
     name: Any = transport.get_extra_info("peername") if transport is not None else None
     # A Unix socket's is a text, an empty one; then there is no address to believe.
-    return str(cast("tuple[Any, ...]", name)[0]) if isinstance(name, tuple) and name else None
+    return str(name[0]) if isinstance(name, tuple) and name else None  # pyright: ignore[reportUnknownArgumentType]

@@ -7,7 +7,7 @@ each of its addresses is checked, and one of those is dialled: no second look-up
 import asyncio
 import socket
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from citadel_k8s.api.fabric.lastword import inner, mapping
 from citadel_k8s.api.live.asking import Place
@@ -127,8 +127,13 @@ def _claims(status: Mapping[str, Any] | None) -> Iterator[Address]:
         return
     node = mapping(inner(status).get("node"))
     listed: Any = status.get("addresses")
-    texts = list(cast("list[Any]", listed)[:CLAIMS_MAX]) if isinstance(listed, list) else []
-    for text in (*texts, node.get("network_ip"), node.get("tailscale_ip"), status.get("podIP")):
+    texts: list[Any] = listed if isinstance(listed, list) else []  # pyright: ignore[reportUnknownVariableType]
+    for text in (
+        *texts[:CLAIMS_MAX],
+        node.get("network_ip"),
+        node.get("tailscale_ip"),
+        status.get("podIP"),
+    ):
         address = literal(text) if isinstance(text, str) else None
         if address is not None:
             yield address
