@@ -52,9 +52,9 @@ INTERVAL = 30.0
 ANSWERING = 20
 """Nodes that can be asked themselves."""
 
-LISTS, QUICK_LISTS = 400, 60
-ANEW, QUICK_ANEW = 40, 8
-LIVES, QUICK_LIVES = 300, 60
+LISTS, QUICK_LISTS = 400, 30
+ANEW, QUICK_ANEW = 40, 5
+LIVES, QUICK_LIVES = 300, 30
 PAUSE = 0.02
 """Seconds between two requests of a list: a page asks each 30 s: these are 1,500."""
 
@@ -251,7 +251,7 @@ async def measure(bench: Bench) -> None:
             await _lives(bench, one)
             beating.cancel()
         await _unchanged(bench, one)
-        bench.inform("the API's memory", resident_mib(one.pid), "MiB")
+        bench.inform("memory with 1,000 nodes", resident_mib(one.pid), "MiB")
 
 
 async def _lists(bench: Bench, one: Rig) -> None:
