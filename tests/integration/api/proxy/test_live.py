@@ -106,7 +106,7 @@ async def test_a_real_agent_lives_its_whole_life_through_the_proxy(
 
     async def shown(wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         async with asyncio.timeout(20):
-            while not (found := [s for s in await statuses() if wanted(s)]):
+            while not (found := [s for s in await statuses() if wanted(s)]):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         return found[-1]
 
