@@ -51,6 +51,10 @@ everybody off, and a credential that nobody can check is no credential for ever.
 FRONTIER_EVERY: Final = 5.0
 """Seconds between two questions how far statuses are taken in."""
 
+FRONTIER_OLD: Final = 8.0
+"""Seconds by which a frontier may be older than a stream that tells it: one round, and a slow
+answer. What was known when somebody last listened may be hours old."""
+
 RETRY_AFTER: Final = 15.0
 """Seconds that a client waits that came when there were too many."""
 
@@ -139,7 +143,8 @@ class Hub:
         self._streams: dict[Stream, _Watched] = {}
         self._held: Counter[str] = Counter()
         self._answered: dict[Principal, float] = {}
-        self._frontier: int | None = None
+        self._frontier: tuple[float, int | None] | None = None
+        self._listened = asyncio.Event()
         self._unanswered = RepeatLog(_log, "stream_credentials_unchecked", clock=self._clock)
         self._unknown = RepeatLog(_log, "stream_frontier_unknown", clock=self._clock)
 
@@ -191,10 +196,11 @@ class Hub:
             sink,
             asked,
             figures=self.figures,
-            frontier=lambda: self._frontier,
+            frontier=self._frontier_since(asyncio.get_running_loop().time()),
             jitter=self._jitter,
         )
         self._streams[stream] = _Watched(stopping)
+        self._listened.set()
         reader.clients += 1
         self._held[f"{org}/{subject}"] += 1
         self.figures.streams += 1
@@ -300,13 +306,27 @@ class Hub:
             if stream.principal == principal:
                 stream.end(Ending.REVOKED)
 
+    def _frontier_since(self, opened: float) -> Callable[[], int | None]:
+        """Give what tells the frontier to a stream; None until it is known anew."""
+
+        def frontier() -> int | None:
+            if self._frontier is None or self._frontier[0] < opened - FRONTIER_OLD:
+                return None
+            return self._frontier[1]
+
+        return frontier
+
     async def _follow_frontier(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            if self._streams:
-                try:
-                    async with asyncio.timeout(CHECK_SECONDS):
-                        self._frontier = await self._ask_frontier()
-                    self._unknown.recovered()
-                except Exception as error:  # noqa: BLE001 - then it is as far as it was last known
-                    self._unknown.failed(error=str(error) or repr(error))
+            if not self._streams:
+                self._listened.clear()
+                await self._listened.wait()
+            asked = loop.time()
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    self._frontier = asked, await self._ask_frontier()
+                self._unknown.recovered()
+            except Exception as error:  # noqa: BLE001 - then it is as far as it was last known
+                self._unknown.failed(error=str(error) or repr(error))
             await asyncio.sleep(FRONTIER_EVERY)
