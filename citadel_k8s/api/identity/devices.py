@@ -25,6 +25,18 @@ LAST_SECONDS: Final = 600.0
 """How long one that was found is believed while PostgreSQL is away and Redis tells of revocations:
 nodes go on reporting through a failover of the database."""
 
+LOOK_SECONDS: Final = 0.5
+"""Seconds that PostgreSQL has to say that a token which was found lately still works. With the
+second in which a stopped statement is given up, a heartbeat is answered within two."""
+
+FIRST_LOOK_SECONDS: Final = 2.5
+"""Seconds that it has for a token never seen: less than a write's route may take, so that its node
+is told what is away."""
+
+AGAIN_SECONDS: Final = 2.0
+"""Seconds between two such questions while none is answered: all tokens seen lately go unasked
+meanwhile, and a hung database is not buried in connections."""
+
 KNOWN_MOST: Final = 50_000
 """Tokens that are remembered: a large fleet's, at 600 bytes each."""
 
@@ -75,6 +87,7 @@ class Devices:
         self._known = Remembered[bytes, TokenRow](clock, seconds=KNOWN_SECONDS, most=KNOWN_MOST)
         self._unknown = Remembered[bytes, bool](clock, seconds=UNKNOWN_SECONDS, most=UNKNOWN_MOST)
         self._round = 0
+        self._again_at: float | None = None
         self._used: set[UUID] = set()
         self._trouble = RepeatLog(get_logger("api"), "token_use_not_noted", clock=clock)
 
@@ -86,7 +99,7 @@ class Devices:
         RefusalError
             401, if it does not work.
         DatabaseError
-            If PostgreSQL is away, and the token was not seen a while ago.
+            If PostgreSQL is away or hangs, and the token was not found lately.
         """
         row = self._known.get(credential.digest)
         if row is None:
@@ -129,14 +142,19 @@ class Devices:
             self._trouble.recovered()
 
     async def _look(self, digest: bytes) -> TokenRow | None:
+        last = self._known.get(digest, seconds=LAST_SECONDS) if self._told() else None
+        if last is not None and not self._may_ask():
+            return last
         began = self._round
         try:
-            row = await self._tokens.find(digest)
+            row = await self._asked(digest, FIRST_LOOK_SECONDS if last is None else LOOK_SECONDS)
         except DatabaseError:
-            last = self._known.get(digest, seconds=LAST_SECONDS) if self._told() else None
-            if last is None:
+            self._again_at = self._clock.monotonic() + AGAIN_SECONDS
+            # What was revoked while it was asked for is no longer believed.
+            if last is None or began != self._round:
                 raise
             return last
+        self._again_at = None
         # What was read before something was revoked must not be kept after it.
         if began == self._round:
             if row is None:
@@ -145,3 +163,22 @@ class Devices:
             else:
                 self._known.keep(digest, row)
         return row
+
+    def _may_ask(self) -> bool:
+        """Say whether it is time to ask; while PostgreSQL is away that is one in a while."""
+        now = self._clock.monotonic()
+        if self._again_at is None:
+            return True
+        if now < self._again_at:
+            return False
+        self._again_at = now + AGAIN_SECONDS
+        return True
+
+    async def _asked(self, digest: bytes, seconds: float) -> TokenRow | None:
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await self._tokens.find(digest)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DatabaseError(f"PostgreSQL named no token within {seconds:g} s") from error

@@ -11,7 +11,14 @@ import pytest
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.api.frame.refusal import RefusalError
 from citadel_k8s.api.identity.bearer import Bearer
-from citadel_k8s.api.identity.devices import KNOWN_SECONDS, LAST_SECONDS, UNKNOWN_SECONDS, Devices
+from citadel_k8s.api.identity import devices as devices_module
+from citadel_k8s.api.identity.devices import (
+    AGAIN_SECONDS,
+    KNOWN_SECONDS,
+    LAST_SECONDS,
+    UNKNOWN_SECONDS,
+    Devices,
+)
 from citadel_k8s.errors import DatabaseError
 from citadel_k8s.models.identity import DEVICE_SCOPES, Principal
 from citadel_k8s.stores.postgres.tokens import TokenRow
@@ -162,6 +169,42 @@ async def test_with_word_of_revocations_nodes_report_through_a_failover(
         await devices.find(BAD)
     clock.advance(1)
     with pytest.raises(DatabaseError):
+        await devices.find(GOOD)
+
+
+async def test_a_database_that_hangs_is_waited_for_by_one_in_a_while(
+    tokens: FakeTokens, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(devices_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(devices_module, "FIRST_LOOK_SECONDS", 0.01)
+    devices = Devices(tokens, clock, told=lambda: True)
+    await devices.find(GOOD)
+    tokens.hold = asyncio.Event()
+    clock.advance(KNOWN_SECONDS)
+    for _ in range(5):
+        assert await devices.find(GOOD)
+    assert tokens.looks == 2
+    with pytest.raises(DatabaseError, match="within"):
+        await devices.find(BAD)
+    clock.advance(AGAIN_SECONDS)
+    assert await devices.find(GOOD)
+    assert tokens.looks == 4
+    tokens.hold.set()
+    clock.advance(AGAIN_SECONDS)
+    tokens.rows.clear()
+    await refused(devices, GOOD)
+
+
+async def test_what_is_revoked_while_the_database_hangs_is_not_believed(
+    tokens: FakeTokens, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(devices_module, "LOOK_SECONDS", 0.05)
+    devices = Devices(tokens, clock, told=lambda: True)
+    await devices.find(GOOD)
+    tokens.hold = asyncio.Event()
+    clock.advance(KNOWN_SECONDS)
+    with pytest.raises(DatabaseError):
+        asyncio.get_running_loop().call_soon(devices.forget)
         await devices.find(GOOD)
 
 
