@@ -10,8 +10,8 @@ import pytest
 
 from citadel_k8s.aio.clock import ManualClock
 from citadel_k8s.api.frame.refusal import RefusalError
-from citadel_k8s.api.identity.bearer import Bearer
 from citadel_k8s.api.identity import devices as devices_module
+from citadel_k8s.api.identity.bearer import Bearer
 from citadel_k8s.api.identity.devices import (
     AGAIN_SECONDS,
     KNOWN_SECONDS,
@@ -203,8 +203,8 @@ async def test_what_is_revoked_while_the_database_hangs_is_not_believed(
     await devices.find(GOOD)
     tokens.hold = asyncio.Event()
     clock.advance(KNOWN_SECONDS)
+    asyncio.get_running_loop().call_soon(devices.forget)
     with pytest.raises(DatabaseError):
-        asyncio.get_running_loop().call_soon(devices.forget)
         await devices.find(GOOD)
 
 
