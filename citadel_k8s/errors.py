@@ -57,6 +57,10 @@ class DatabaseError(CitadelError):
     """PostgreSQL is away, silent, or refuses; the message says which."""
 
 
+class SchemaError(DatabaseError):
+    """The database answers, and its tables are not those of this program: see `db upgrade`."""
+
+
 class MeshError(CitadelError):
     """The mesh's coordination server did not answer, refused, or said what cannot be read."""
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from citadel_k8s.api.frame.answers import JSON_TYPE
 from citadel_k8s.api.frame.refusal import RefusalError, bad_request, unavailable
-from citadel_k8s.errors import DatabaseError, StreamError, WireError
+from citadel_k8s.errors import DatabaseError, SchemaError, StreamError, WireError
 from citadel_k8s.models.codec import format_timestamp
 from citadel_k8s.stores.postgres.refused import RefusedError
 
@@ -23,6 +23,13 @@ _ROUTER: Final = {
 _AWAY: Final = "{} is away or slow; try again"
 """What is told of what is behind the API: the log has its address, the answer has not."""
 
+NO_SCHEMA: Final = (
+    "the database's schema is missing, or not this program's; run citadel-k8s db upgrade"
+)
+"""What is told to everybody who asks while that is so."""
+
+NO_SCHEMA_SECONDS: Final = 15.0
+"""Seconds after which to come again then: a person has to do something first."""
 
 _REFUSED: Final = {
     "exists": (409, "exists"),
@@ -53,6 +60,8 @@ def refusal_of(error: Exception, bad_values: tuple[type[Exception], ...]) -> Ref
         case web.HTTPException():
             name, text = _ROUTER.get(error.status, ("refused", error.reason))
             refusal = RefusalError(error.status, name, text)
+        case SchemaError():
+            refusal = unavailable(NO_SCHEMA, retry_after=NO_SCHEMA_SECONDS)
         case DatabaseError():
             refusal = unavailable(_AWAY.format("the database"))
         case StreamError():

@@ -13,9 +13,11 @@ from aiohttp import web
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.frame.answers import encoded
+from citadel_k8s.api.frame.failures import NO_SCHEMA
 from citadel_k8s.api.frame.route import PUBLIC, Call, Route
 from citadel_k8s.api.metrics import ApiMetrics
-from citadel_k8s.errors import CitadelError
+from citadel_k8s.errors import CitadelError, SchemaError
+from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
 Check = Callable[[], Awaitable[None]]
 """Looks at one part; raises CitadelError with what is the matter."""
@@ -52,31 +54,48 @@ class Readiness:
         self._looking = asyncio.Lock()
         self._at: float | None = None
         self._verdict: dict[str, Any] = {}
+        self._logs = {
+            name: RepeatLog(get_logger("api"), f"{name}_not_ready", clock=clock)
+            for name in self._checks
+        }
 
     async def verdict(self) -> dict[str, Any]:
-        """Say which parts are well. Why one is not is for the log: anybody may read this."""
+        """Say which parts are well. Why one is not is for the log: anybody may read this.
+
+        The one exception is a missing schema: what to do about that is no secret.
+        """
         async with self._looking:
             now = self._clock.monotonic()
             if self._at is None or now - self._at >= KEPT_SECONDS:
                 async with asyncio.TaskGroup() as group:
                     tasks = {
-                        name: group.create_task(_well(check))
+                        name: group.create_task(_trouble(check))
                         for name, check in self._checks.items()
                     }
-                parts = {name: task.result() for name, task in tasks.items()}
-                ready = all(parts[name] for name in self._needed)
-                self._verdict = {"ok": ready, "parts": parts}
+                self._verdict = self._judged({n: task.result() for n, task in tasks.items()})
                 self._at = self._clock.monotonic()
         return self._verdict
 
+    def _judged(self, troubles: Mapping[str, Exception | None]) -> dict[str, Any]:
+        parts = {name: trouble is None for name, trouble in troubles.items()}
+        verdict: dict[str, Any] = {"ok": all(parts[n] for n in self._needed), "parts": parts}
+        for name, trouble in troubles.items():
+            if trouble is None:
+                self._logs[name].recovered()
+                continue
+            self._logs[name].failed(error=str(trouble) or f"no answer in {CHECK_SECONDS:g} s")
+            if isinstance(trouble, SchemaError):
+                verdict["hint"] = NO_SCHEMA
+        return verdict
 
-async def _well(check: Check) -> bool:
+
+async def _trouble(check: Check) -> Exception | None:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await check()
-    except (CitadelError, TimeoutError):
-        return False
-    return True
+    except (CitadelError, TimeoutError) as error:
+        return error
+    return None
 
 
 def routes(readiness: Readiness) -> list[Route]:

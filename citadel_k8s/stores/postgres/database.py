@@ -16,7 +16,7 @@ from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
-from citadel_k8s.errors import ConfigError, DatabaseError
+from citadel_k8s.errors import ConfigError, DatabaseError, SchemaError
 from citadel_k8s.stores.postgres.pool import Connection, Pool
 
 __all__ = ["Connection", "Database"]
@@ -38,6 +38,8 @@ HUNG_SECONDS: Final = 5.0
 that was stopped in the middle holds locks that others wait for."""
 
 _MOVED: Final = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown)
+_NO_SCHEMA: Final = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName)
+_UPGRADE: Final = "run citadel-k8s db upgrade"
 _ORG_ID: Final = re.compile(r"[a-zA-Z0-9._-]{1,128}")
 _BEGIN: Final = sql.SQL(
     "BEGIN; SET LOCAL statement_timeout = {timeout};"
@@ -110,6 +112,8 @@ class Database:
         DatabaseError
             When the server is away, silent or refuses, or the transaction took too long. Errors
             of data (`psycopg.DataError`, `psycopg.IntegrityError`) come through as they are.
+        SchemaError
+            When it lacks a table, a column or our role.
         """
         async with self._within(timeout, None) as connection:
             yield connection
@@ -157,6 +161,9 @@ class Database:
             raise DatabaseError(f"PostgreSQL at {self._where}: {said}") from error
         except (psycopg.DataError, psycopg.IntegrityError):
             raise
+        except _NO_SCHEMA as error:
+            said = f"{first_line(error)}; {_UPGRADE}"
+            raise SchemaError(f"PostgreSQL at {self._where}: {said}") from error
         except psycopg.Error as error:
             raise DatabaseError(f"PostgreSQL at {self._where}: {first_line(error)}") from error
 
@@ -181,9 +188,8 @@ class Database:
             await connection.execute(begin)
         except psycopg.DataError as error:
             await self._abandon(connection)
-            raise psycopg.ProgrammingError(
-                f"{first_line(error)}; is the schema there? See citadel-k8s db check"
-            ) from error
+            # The role that all tenants' statements begin with is made with the tables.
+            raise errors.InvalidSchemaName(first_line(error)) from error
         except BaseException:
             await self._abandon(connection)
             raise

@@ -15,6 +15,7 @@ import pytest
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.config.server import ApiSettings
 from citadel_k8s.local.certs import Authority
+from citadel_k8s.local.postgres import Postgres
 from tests.integration.api.conftest import running
 
 
@@ -86,13 +87,23 @@ async def test_it_starts_without_its_servers_and_says_that_it_is_not_ready():
         assert await process.wait() == 0
 
 
-async def test_a_schema_that_is_missing_is_not_ready(api_settings: ApiSettings, postgres_server):
+async def test_a_schema_that_is_missing_is_not_ready_and_all_say_what_to_run(
+    api_settings: ApiSettings, postgres_server: Postgres, capsys: pytest.CaptureFixture[str]
+):
     name = "test_without_schema"
     url = await postgres_server.create_database(name)
     settings = api_settings.model_copy(update={"database_url": url})
     async with running(settings) as api:
         status, body, _ = await api.ask("/readyz")
         assert (status, body["parts"]["database"]) == (503, False)
+        assert "citadel-k8s db upgrade" in body["hint"]
+        headers = {"Authorization": f"Bearer act_{'n' * 43}"}
+        status, body, _ = await api.ask("/api/fabric/nodes", headers=headers)
+        assert (status, body["error"]) == (503, "unavailable")
+        assert "citadel-k8s db upgrade" in body["error_description"]
+    said = "".join(capsys.readouterr())
+    assert "database_not_ready" in said
+    assert "run citadel-k8s db upgrade" in said
     await postgres_server.drop_database(name)
 
 

@@ -140,3 +140,22 @@ def test_without_its_servers_named_it_says_what_to_set():
         Connections.open(WorkerSettings(database_url="postgresql://x"))
     with pytest.raises(ConfigError, match="databaseUrl"):
         Connections.open(WorkerSettings(redis_url="redis://x"))
+
+
+async def test_without_a_schema_it_says_what_to_run_and_goes_on_once_that_is_done(
+    world: World, postgres_server: Postgres, capsys: pytest.CaptureFixture[str]
+):
+    url = await postgres_server.create_database("worker_without_schema")
+    bare = World(world.valkey, url)
+    async with running(bare) as (_, address):
+        await until(lambda: said(address, "run citadel-k8s db upgrade"), 20)
+        await migrate.upgrade(url)
+        await until(lambda: ready(address), 20)
+    assert "run citadel-k8s db upgrade" in "".join(capsys.readouterr())
+    await bare.redis.aclose()
+    await bare.database.close()
+    await postgres_server.drop_database("worker_without_schema")
+
+
+async def said(url: str, words: str) -> bool:
+    return words in (await asked(f"{url}/readyz"))[1]

@@ -299,7 +299,7 @@ async def test_nothing_is_done_after_the_end(small: Database) -> None:
 
 async def test_a_tenant_without_the_role_is_told_what_to_do(server: Postgres) -> None:
     database = Database(server.url)
-    with pytest.raises(DatabaseError, match=r"citadel_tenant.*db check"):
+    with pytest.raises(DatabaseError, match=r"citadel_tenant.*db upgrade"):
         async with database.tenant("acme"):
             pass
     assert await one(database) == 1
