@@ -33,6 +33,7 @@ from citadel_k8s.api.proxy import routes as proxy
 from citadel_k8s.api.proxy.room import Room
 from citadel_k8s.config.server import ApiSettings
 from citadel_k8s.domain.life import Policy
+from citadel_k8s.domain.redisurl import several
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.stores.connection import RedisConnection
 from citadel_k8s.stores.laststatus import LastStatuses
@@ -117,6 +118,9 @@ class _Builder:
     """Makes the parts in the order in which they need each other; they are closed in reverse."""
 
     def __init__(self, settings: ApiSettings, clock: Clock, held: AsyncExitStack) -> None:
+        place = several(settings.redis_url or "")
+        if place is not None and place.kind == "cluster":
+            raise ConfigError("redisUrl: the API works on one Redis, or one that sentinels name")
         if settings.database_url is None:
             raise ConfigError("databaseUrl is not set: the API has nothing to tell without")
         password = settings.database_password

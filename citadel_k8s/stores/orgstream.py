@@ -61,7 +61,11 @@ class OrgStreams:
             news: Any = self._redis.pipeline(transaction=False)
             for one, key in zip(told, ids, strict=True):
                 message = f'{{"event":"{key.decode()}","delta":{one.delta}}}'
-                news.publish(org_events_channel(one.org_id), message)
+                channel = org_events_channel(one.org_id)
+                if self._server.cluster:  # its client packs no publishing together
+                    await self._redis.publish(channel, message)
+                else:
+                    news.publish(channel, message)
                 if one.status is not None:
                     node_id, payload = one.status
                     key_of_last = last_status_key(one.org_id, node_id)
