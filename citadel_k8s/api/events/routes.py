@@ -50,8 +50,9 @@ def routes(
         return sink.response
 
     async def socket(call: Call) -> Answer:
-        check_origin(call.request, call.who, public_url)
         sink = SocketSink(call.request)
+        sink.check()
+        check_origin(call.request, call.who, public_url)
         with hub.stream(call.who, sink, Asked(), stopping=call.stopping.is_set) as stream:
             try:
                 await sink.open()
@@ -62,13 +63,26 @@ def routes(
 
     return [
         _stream(EVENTS_PATH, events, "Follow an org's nodes as server-sent events", EventsQuery),
-        _stream(SOCKET_PATH, socket, "Follow an org's nodes over a WebSocket"),
+        _stream(SOCKET_PATH, socket, "Follow an org's nodes over a WebSocket", status=101),
     ]
 
 
 def _stream(
-    path: str, handler: Handler, summary: str, query: type[BaseModel] | None = None
+    path: str,
+    handler: Handler,
+    summary: str,
+    query: type[BaseModel] | None = None,
+    status: int = 200,
 ) -> Route:
     return Route(
-        "GET", path, handler, summary, ANYONE, "streams", query=query, deadline=None, body_max=0
+        "GET",
+        path,
+        handler,
+        summary,
+        ANYONE,
+        "streams",
+        query=query,
+        answers={status: None},
+        deadline=None,
+        body_max=0,
     )

@@ -24,7 +24,7 @@ from citadel_k8s.api.events.messages import Message
 from citadel_k8s.api.events.queries import Subscribe
 from citadel_k8s.api.events.sse import Connection
 from citadel_k8s.api.events.stream import Ending, Sink, Stream
-from citadel_k8s.api.frame.refusal import RefusalError
+from citadel_k8s.api.frame.refusal import RefusalError, upgrade_required
 from citadel_k8s.models.identity import Principal
 
 FRAME_MAX: Final = 32 * 1024
@@ -88,6 +88,17 @@ class SocketSink(Sink):
         )
         self._request = request
         self._connection = Connection(request)
+
+    def check(self) -> None:
+        """Refuse what is no upgrade.
+
+        Raises
+        ------
+        RefusalError
+            426.
+        """
+        if not self.socket.can_prepare(self._request):
+            raise upgrade_required()
 
     async def open(self) -> None:
         """Answer the upgrade."""

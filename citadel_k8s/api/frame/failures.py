@@ -104,6 +104,8 @@ def refusal_response(
             body["reset_at"] = format_timestamp(math.ceil(now + seconds))
     if refusal.status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = "Bearer"
+    if refusal.status == 426:  # noqa: PLR2004
+        headers |= {"Upgrade": "websocket", "Connection": "Upgrade"}
     if request_id is not None:
         body["request_id"] = request_id
     return web.Response(body=json.dumps(body).encode(), status=refusal.status, headers=headers)

@@ -33,11 +33,14 @@ REFUSALS: Final[Mapping[int, str]] = {
     409: "This contradicts what is there.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    426: "This is a WebSocket: ask for an upgrade, as the header `Upgrade` says.",
     429: "Too many requests; `retry_after` says in how many seconds to come again.",
     500: "A defect; the log knows the request by its id.",
     503: "Something behind the API is away; try again.",
 }
 """What each status from 400 on means."""
+
+_WORDS: Final = {101: "From here on the connection is a WebSocket.", **REFUSALS}
 
 
 def describe(routes: Iterable[Route], *, public_url: str | None = None) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def _part(name: str) -> dict[str, Any]:
 def _responses(route: Route, index: int, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, model in sorted(route.answers.items()):
-        responses[str(status)] = {"description": REFUSALS.get(status, "Done.")}
+        responses[str(status)] = {"description": _WORDS.get(status, "Done.")}
         if model is not None:
             content = {"application/json": {"schema": schemas.answer(index, status)}}
             responses[str(status)]["content"] = content
@@ -184,6 +187,8 @@ def _refused_with(route: Route) -> list[int]:
         statuses.append(409)
     if route.body is not None:
         statuses += [408, 413, 415]
+    if 101 in route.answers:  # noqa: PLR2004
+        statuses.append(426)
     return sorted({*statuses, *([] if route.access.public else (401, 403))})
 
 
@@ -196,6 +201,13 @@ def _refusal(status: int) -> dict[str, Any]:
     if status in {429, 503}:
         told["headers"] = {
             "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
+        }
+    if status == 426:  # noqa: PLR2004
+        told["headers"] = {
+            "Upgrade": {
+                "description": "What to ask for.",
+                "schema": {"type": "string", "const": "websocket"},
+            }
         }
     return told
 

@@ -61,6 +61,15 @@ def not_found(description: str) -> RefusalError:
     return RefusalError(HTTPStatus.NOT_FOUND, "not_found", description)
 
 
+def upgrade_required() -> RefusalError:
+    """Give a 426: this is a WebSocket, and was asked for as if it were none."""
+    return RefusalError(
+        HTTPStatus.UPGRADE_REQUIRED,
+        "upgrade_required",
+        "this is a WebSocket; ask for an upgrade",
+    )
+
+
 def unavailable(description: str, *, retry_after: float = 2) -> RefusalError:
     """Give a 503: something behind the API is away."""
     return RefusalError(

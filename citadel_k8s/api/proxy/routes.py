@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.api.frame.refusal import RefusalError
+from citadel_k8s.api.frame.refusal import upgrade_required
 from citadel_k8s.api.frame.route import ANYONE, PUBLIC, Call, Route, device
 from citadel_k8s.api.proxy.conversation import Conversation
 from citadel_k8s.api.proxy.frames import FRAME_MAX
@@ -204,7 +204,7 @@ def _socket_route(room: Room, gatekeeper: Gatekeeper, authenticate: Authenticate
     async def socket(call: Call) -> web.StreamResponse:
         wire = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=FRAME_MAX)
         if not wire.can_prepare(call.request):
-            raise RefusalError(426, "upgrade_required", "this is a WebSocket; ask for an upgrade")
+            raise upgrade_required()
         claims = await gatekeeper.mesh_claims(call)
         await wire.prepare(call.request)
         conversation = Conversation(claims, room.appender, room.queues, room.hub, room.live)
