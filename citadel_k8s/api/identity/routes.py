@@ -32,7 +32,7 @@ from citadel_k8s.config.server import ApiSettings
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.stores.channels import RedisChannel
 from citadel_k8s.stores.postgres.clusters import Clusters
-from citadel_k8s.stores.postgres.database import Database
+from citadel_k8s.stores.postgres.database import Database, password_of
 from citadel_k8s.stores.postgres.deviceauths import DeviceAuths
 from citadel_k8s.stores.postgres.logins import Logins
 from citadel_k8s.stores.postgres.orgs import Orgs
@@ -135,7 +135,7 @@ class Identity:
             clock,
             kube=await _own_cluster(settings),
             channel=revocation_channel(settings),
-            seal_secret=await _seal_secret(settings),
+            seal_secret=await common_secret(settings),
         )
 
     def routes(self) -> list[Route]:
@@ -253,7 +253,7 @@ async def _own_cluster(settings: ApiSettings) -> KubeClient | None:
         return None
 
 
-async def _seal_secret(settings: ApiSettings) -> str:
+async def common_secret(settings: ApiSettings) -> str:
     """Give what all replicas know: the provider's secret, else the database's."""
     file = settings.oidc.client_secret_file
     if file is not None:
@@ -261,6 +261,9 @@ async def _seal_secret(settings: ApiSettings) -> str:
             return await SecretFile(file).read()
         except DeliveryError as error:
             raise ConfigError(f"oidc.clientSecretFile: {error}") from error
+    in_url = password_of(settings.database_url or "")
+    if in_url is not None:
+        return in_url
     password = settings.database_password
     if password is not None:
         return password.get_secret_value()

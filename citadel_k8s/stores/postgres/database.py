@@ -231,6 +231,21 @@ def place_of(conninfo: str) -> str:
     return f"{given.get('host') or 'a socket'}:{given.get('port') or 5432}"
 
 
+def password_of(conninfo: str) -> str | None:
+    """Give the password in a connection string that libpq takes; None if it has none.
+
+    Raises
+    ------
+    ConfigError
+        If it is no connection string; it is not quoted.
+    """
+    try:
+        password = conninfo_to_dict(conninfo).get("password")
+    except psycopg.ProgrammingError:
+        raise ConfigError("the database's URL cannot be used; see databaseUrl") from None
+    return str(password) if password else None
+
+
 def first_line(error: Any) -> str:
     """Give what a server said, without the statement and its values."""
     diagnosis = getattr(error, "diag", None)
