@@ -74,7 +74,7 @@ class Platform:
         return Clusters(self.database)
 
     async def user(self, org_id: str, name: str) -> User:
-        """Give a person of an org by id or e-mail address.
+        """Give a person of an org by id or e-mail address, disabled ones too.
 
         Raises
         ------
@@ -84,8 +84,7 @@ class Platform:
         try:
             found = await self.users.get(org_id, UUID(name))
         except ValueError:
-            by_email = await self.users.by_email(name)
-            found = next((user for user in by_email if user.org_id == org_id), None)
+            found = await self.users.named(org_id, name)
         if found is None:
             raise NotFoundError(f"org {org_id} has nobody who is {name!r}; see `user list`")
         return found

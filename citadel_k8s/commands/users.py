@@ -79,7 +79,9 @@ def disable(
         await platform.noted(org, "user.disable", str(user.user_id))
         return user
 
-    typer.echo(f"{done(config, database_url, deed).name} is locked out.")
+    user = done(config, database_url, deed)
+    already = f" already, since {user.disabled_at:%Y-%m-%d %H:%M} UTC" if user.disabled_at else ""
+    typer.echo(f"{user.name} is locked out{already}.")
 
 
 @app.command()

@@ -92,6 +92,16 @@ class Users:
             )
             return await cursor.fetchone()
 
+    async def named(self, org_id: str, email: str) -> User | None:
+        """Give whom an org knows by an e-mail address, disabled ones too."""
+        async with self._database.tenant(org_id) as connection:
+            cursor = connection.cursor(row_factory=user_row)
+            await cursor.execute(
+                f"SELECT {COLUMNS} FROM users WHERE org_id = %s AND lower(email) = lower(%s)",
+                (org_id, storable(email, TEXT_LIMIT)),
+            )
+            return await cursor.fetchone()
+
     async def list(
         self, org_id: str, *, after: UUID | None = None, limit: int = LIST_LIMIT
     ) -> tuple[User, ...]:

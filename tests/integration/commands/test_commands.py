@@ -151,6 +151,8 @@ async def test_people_are_let_in_and_locked_out(cli: Cli):
     assert raw
     await cli.run("user", "disable", bob["user_id"])
     assert await Logins(cli.database).redeem_link(raw) is None
+    again = await cli.run("user", "disable", "BOB@acme.example")
+    assert "Bob is locked out already, since 20" in again.out
     assert "locked out" in str((await cli.run("user", "link", bob["user_id"], fails=True)).error)
     assert "nobody" in str((await cli.run("user", "link", "eve@x.example", fails=True)).error)
     assert "Bob" in (await cli.run("user", "list")).out
