@@ -27,6 +27,7 @@ from citadel_k8s.api.frame.probes import Check, Readiness
 from citadel_k8s.api.frame.route import Route
 from citadel_k8s.api.frame.service import ApiService, Behind
 from citadel_k8s.api.identity.routes import Identity
+from citadel_k8s.api.landing import routes as landing
 from citadel_k8s.api.live import routes as live
 from citadel_k8s.api.metrics import ApiMetrics
 from citadel_k8s.api.proxy import routes as proxy
@@ -151,7 +152,7 @@ class _Builder:
         identity = await Identity.build(self._settings, self._database, self._clock)
         self._held.push_async_callback(identity.close)
         self.jobs.append(identity.run)
-        rooms = identity.routes()
+        rooms = [*landing.routes(self._settings.public_url), *identity.routes()]
         if self._settings.redis_url is None:
             rooms += self._stored(None)
         else:

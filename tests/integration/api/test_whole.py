@@ -1,9 +1,13 @@
 """The API as it is deployed, with both servers behind it, and without them."""
 
 import asyncio
+import base64
+import hashlib
+import html
 import json
 from datetime import UTC, datetime
 
+import pytest
 import redis.asyncio
 
 from citadel_k8s.api.frame import limiter
@@ -144,3 +148,54 @@ async def test_it_ends_within_five_seconds_with_streams_open(api: WholeApi):
         assert loop.time() - began < 5
         await stream.content.read()
         assert (await socket.receive()).type.name in {"CLOSE", "CLOSED", "CLOSING"}
+
+
+@pytest.mark.parametrize(
+    ("path", "who"), [("/api/fabric/ws", "viewer"), ("/api/fabric/redis/ws", "device")]
+)
+async def test_a_socket_without_an_upgrade_is_told_to_ask_for_one_as_described(
+    api: WholeApi, path: str, who: str
+):
+    status, body, headers = await api.ask(path, who=who)
+    assert (status, body["error"]) == (426, "upgrade_required")
+    assert headers["Upgrade"] == "websocket"
+    assert "upgrade" in headers["Connection"].lower()
+    _, described, _ = await api.ask("/api/openapi.json")
+    told = described["paths"][path]["get"]["responses"]
+    assert {"101", "426"} <= set(told)
+    assert "200" not in told
+    assert told["426"] == {"$ref": "#/components/responses/426"}
+    assert "Upgrade" in described["components"]["responses"]["426"]["headers"]
+
+
+async def test_where_a_sign_in_ends_and_a_code_is_shown_there_is_a_page_without_script(
+    api: WholeApi,
+):
+    async with api.client.get(api.url("/")) as response:
+        assert (response.status, response.content_type) == (200, "text/html")
+        page = await response.text()
+        policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy
+    for link in ("/api/session", "/api/openapi.json", "/api/fabric/nodes"):
+        assert f'href="{link}"' in page
+        assert (await api.ask(link, who="viewer"))[0] == 200
+    assert "<script" not in page
+
+
+async def test_the_page_of_a_code_says_how_to_approve_it_and_passes_no_markup_on(api: WholeApi):
+    async with api.client.get(api.url("/device?code=CLVQ-ZKGX")) as response:
+        page = await response.text()
+    assert "user_code=CLVQ-ZKGX" in page
+    assert "/api/fabric/device-auth/approve" in page
+    evil = {"code": """<b x="'$(id)"""}
+    async with api.client.get(api.url("/device"), params=evil) as response:
+        page = await response.text()
+    assert response.status == 200
+    assert "<b x" not in page
+    assert html.escape("""'user_code=<b x="'"'"'$(id)'""") in page
+    async with api.client.get(api.url("/device?code=" + "x" * 33)) as response:
+        assert response.status == 400
