@@ -175,8 +175,9 @@ class Devices:
         return True
 
     async def _asked(self, digest: bytes, seconds: float) -> TokenRow | None:
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with limit:
                 return await self._tokens.find(digest)
         except TimeoutError as error:
             if not limit.expired():

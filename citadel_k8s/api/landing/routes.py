@@ -44,7 +44,7 @@ _START: Final = (
 _DEVICE: Final = (
     "<p>Compare the code with the one on the device&rsquo;s own screen. Then look at what asks,"
     " and let it in. This takes the role editor; $COOKIE is your session&rsquo;s:"
-    " <code>citadel_session=&hellip;</code>.</p><pre>{look}</pre><pre>{approve}</pre>"
+    " <code>__Host-citadel_session=&hellip;</code>.</p><pre>{look}</pre><pre>{approve}</pre>"
     '<p><a href="/">Start</a></p>'
 )
 
