@@ -13,6 +13,7 @@ from citadel_k8s.operator.heap import YOUNG, Heap
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     before = gc.get_threshold()
+    gc.unfreeze()  # whatever ran in this process before
     yield
     gc.set_threshold(*before)
     gc.unfreeze()
