@@ -72,6 +72,11 @@ class Order:
     passes: Callable[[ConfigEntry], bool] | None = None
     resumes: bool = False
 
+    @property
+    def line(self) -> tuple[str, str, str]:
+        """What Redis keeps a record of: the queue, the group, the consumer."""
+        return self.key, self.group, self.consumer
+
 
 @dataclass(frozen=True, slots=True)
 class Given:

@@ -31,6 +31,7 @@ from citadel_k8s.api.proxy.names import (
     spoken_channel,
 )
 from citadel_k8s.api.proxy.payloads import check_status_message
+from citadel_k8s.api.proxy.rations import Rations
 from citadel_k8s.api.proxy.shapes import BLOCK_MAX_MS, BLOCK_MS
 from citadel_k8s.constants import MAX_ENTRY_BYTES
 from citadel_k8s.errors import StreamError
@@ -52,12 +53,22 @@ class Conversation:
         What the client may name.
     appender, queues, hub, live
         What it may use.
+    rations : Rations
+        Say how many names it may make up, and how many frames are heeded.
     """
 
     def __init__(
-        self, claims: Claims, appender: Appender, queues: Queues, hub: Hub, live: LiveChannel
+        self,
+        claims: Claims,
+        appender: Appender,
+        queues: Queues,
+        hub: Hub,
+        live: LiveChannel,
+        *,
+        rations: Rations,
     ) -> None:
         self._claims, self._appender, self._queues = claims, appender, queues
+        self._rations = rations
         self._hub, self._live = hub, live
         self._channels: dict[str, ChannelName] = {}
         self._consumer: ConsumeLoop | None = None
@@ -78,6 +89,10 @@ class Conversation:
         self._group, self._send = group, send
         if self._claims.node_id is not None:
             self._speaks_for(self._claims.node_id)
+
+    async def heed(self) -> None:
+        """Wait until one more frame may be read."""
+        await self._rations.frame(self._claims.who)
 
     async def take(self, data: str | bytes) -> None:
         """Do what one frame asks; what is wrong with it is told in a frame."""
@@ -138,6 +153,7 @@ class Conversation:
         asked: ConsumeFrame = checked(ConsumeFrame, frame)
         queues = list(dict.fromkeys(asked.queues))
         orders = [order_of(q, asked.group, asked.consumer, self._claims) for q in queues]
+        self._rations.names(self._claims.who, [order.line for order in orders])
         await self._end_consuming(None)
         consumer = ConsumeLoop(
             self._queues,

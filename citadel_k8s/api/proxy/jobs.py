@@ -8,6 +8,7 @@ from citadel_k8s.api.frame.route import Call
 from citadel_k8s.api.proxy.bounds import Claims
 from citadel_k8s.api.proxy.gatekeeper import Gatekeeper
 from citadel_k8s.api.proxy.names import check_entry_id, check_group, group_of, queue_of
+from citadel_k8s.api.proxy.rations import Rations
 from citadel_k8s.api.proxy.shapes import (
     BLOCK_MAX_MS,
     BLOCK_MS,
@@ -34,16 +35,19 @@ class Jobs:
         Where it lies.
     gatekeeper : Gatekeeper
         Says what a caller may name.
+    rations : Rations
+        Say how many names it may make up.
     """
 
-    def __init__(self, queues: Queues, gatekeeper: Gatekeeper) -> None:
-        self._queues, self._gatekeeper = queues, gatekeeper
+    def __init__(self, queues: Queues, gatekeeper: Gatekeeper, rations: Rations) -> None:
+        self._queues, self._gatekeeper, self._rations = queues, gatekeeper, rations
 
     async def consume(self, call: Call) -> Consumed:
         """Wait for an entry; give it, or nothing if none came in time."""
         body = call.sent(ConsumeBody)
         claims = await self._gatekeeper.mesh_claims(call)
         order = order_of(body.queue, body.group, body.consumer, claims)
+        self._rations.names(call.who, [order.line])
         block = min(body.blockMs or BLOCK_MS, BLOCK_MAX_MS) / 1000
         given = await self._queues.take([order], block, gone_from(call))
         if given is None:

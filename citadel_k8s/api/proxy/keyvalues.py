@@ -2,15 +2,19 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from citadel_k8s.api.frame.refusal import RefusalError
 from citadel_k8s.api.frame.route import Call
 from citadel_k8s.api.proxy.gatekeeper import Gatekeeper
 from citadel_k8s.api.proxy.names import key_of
-from citadel_k8s.api.proxy.shapes import Deleted, KeyQuery, Put, PutBody
+from citadel_k8s.api.proxy.rations import Rations
+from citadel_k8s.api.proxy.shapes import TTL_MAX, Deleted, KeyQuery, Put, PutBody
 from citadel_k8s.stores.kv import KeyValues
 from citadel_k8s.stores.relay import RedisRefusal
+
+KEY_BYTES: Final = 200
+"""Bytes that Redis takes for a key beside its value."""
 
 
 class Texts:
@@ -22,10 +26,12 @@ class Texts:
         Where they lie.
     gatekeeper : Gatekeeper
         Says what a caller may name.
+    rations : Rations
+        Say how much an org may have lying.
     """
 
-    def __init__(self, values: KeyValues, gatekeeper: Gatekeeper) -> None:
-        self._values, self._gatekeeper = values, gatekeeper
+    def __init__(self, values: KeyValues, gatekeeper: Gatekeeper, rations: Rations) -> None:
+        self._values, self._gatekeeper, self._rations = values, gatekeeper, rations
 
     async def get(self, call: Call) -> dict[str, Any]:
         """Give what lies under a key; ``value`` is null, not absent, if nothing does."""
@@ -35,10 +41,14 @@ class Texts:
         return {"key": name, "value": kept.value, "ttl": kept.ttl}
 
     async def put(self, call: Call) -> Put:
-        """Lay a text under a key."""
+        """Lay a text under a key; without a time it lies for the longest."""
         body = call.sent(PutBody)
         key = key_of(body.key, self._gatekeeper.claims(call))
-        await self._values.put(key, body.value, body.ttl)
+        # Nothing lies for ever: keys that nobody takes away would fill what all orgs share.
+        seconds = body.ttl or TTL_MAX
+        size = len(body.value.encode(errors="replace")) + KEY_BYTES
+        self._rations.keep(call.who, size, seconds)
+        await self._values.put(key, body.value, seconds)
         return Put(success=True)
 
     async def delete(self, call: Call) -> Deleted:

@@ -61,12 +61,13 @@ _LETTERS_MAXLEN: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class StreamName:
-    """A stream: its key in Redis, its length, and whether all orgs share it."""
+    """A stream: its key in Redis, its length, whether all orgs share it, or it holds letters."""
 
     name: str
     key: str
     max_length: int
     shared: bool = False
+    is_letters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def stream_of(name: str, claims: Claims, status_max_length: int) -> StreamName:
         return StreamName(name, org_key(claims.org_id, name), _MAXLEN[name])
     if name.startswith(_LETTERS):
         queue = queue_of(f"jobs:v1:{name.removeprefix(_LETTERS)}", claims)
-        return StreamName(name, queue.letters, _LETTERS_MAXLEN)
+        return StreamName(name, queue.letters, _LETTERS_MAXLEN, is_letters=True)
     raise bad_request(f"there is no stream {shown(name)} here; see the contract's list")
 
 

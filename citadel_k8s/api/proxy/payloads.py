@@ -30,6 +30,10 @@ LETTER_MAX: Final = 256 * 1024
 BESIDE_MAX: Final = 4096
 """Characters of what stands beside a payload of the largest size."""
 
+NOTE_MAX: Final = 4096
+"""Bytes of an entry about use or activity; usual ones have 500. They stay until as many others have
+come, and 50,000 of these are 200 MB."""
+
 WHY_MAX: Final = 200
 """Characters quoted of what a parser says."""
 
@@ -50,8 +54,10 @@ def fields_of(stream: StreamName, values: Mapping[str, str], claims: Claims) -> 
         fields = _status(values, claims)
     elif stream.name == USAGE_STREAM:
         fields = _usage(values, claims)
+        _check_note(fields)
     elif stream.name == ACTIVITY_STREAM:
         fields = _activity(values, claims)
+        _check_note(fields)
     else:
         fields = _letter(values)
     return fields | {"orgId": claims.org_id, "principal": claims.who.subject}
@@ -134,6 +140,12 @@ def _letter(values: Mapping[str, str]) -> dict[str, str]:
     if sum(len(value) for value in values.values()) > LETTER_MAX:
         raise bad_request(f"values: a dead letter has at most {LETTER_MAX} characters")
     return _without_stamps(values)
+
+
+def _check_note(fields: Mapping[str, str]) -> None:
+    size = sum(len(value.encode(errors="replace")) for value in fields.values())
+    if size > NOTE_MAX:
+        raise bad_request(f"values: {size} bytes; here at most {NOTE_MAX}")
 
 
 def _without_stamps(values: Mapping[str, str]) -> dict[str, str]:

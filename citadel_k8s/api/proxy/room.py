@@ -7,6 +7,7 @@ from typing import Any
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.proxy.hub import Hub
 from citadel_k8s.api.proxy.live import LiveChannel
+from citadel_k8s.api.proxy.rations import Rations
 from citadel_k8s.config.base import Settings
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.stores.appending import Appender
@@ -57,6 +58,7 @@ class Room:
             **server,
         )
         self._watch = StreamWatch(on_state=_told("queues", clock), **server)
+        self.rations = Rations(clock)
         self.appender = Appender(self._writes)
         self.queues = Queues(self.rest, self._watch, clock=clock, claim_after=claim_after)
         self.values = KeyValues(self.rest)

@@ -91,9 +91,9 @@ def routes(
         The key for the mesh, and the certificates, that devices are given.
     """
     gatekeeper = Gatekeeper(clock, note, mesh_id)
-    streams = Streams(room.appender, gatekeeper, count=count)
-    jobs = Jobs(room.queues, gatekeeper)
-    texts = Texts(room.values, gatekeeper)
+    streams = Streams(room.appender, gatekeeper, room.rations, count=count)
+    jobs = Jobs(room.queues, gatekeeper, room.rations)
+    texts = Texts(room.values, gatekeeper, room.rations)
     pages = NodePages(room.rest, gatekeeper, authkey_file=authkey_file, ca_file=ca_file)
     return [
         *_stream_routes(streams),
@@ -206,9 +206,12 @@ def _socket_route(room: Room, gatekeeper: Gatekeeper, authenticate: Authenticate
         if not wire.can_prepare(call.request):
             raise upgrade_required()
         claims = await gatekeeper.mesh_claims(call)
-        await wire.prepare(call.request)
-        conversation = Conversation(claims, room.appender, room.queues, room.hub, room.live)
-        await Session(call, wire, SendQueue(), conversation, authenticate).run()
+        with room.rations.socket(call.who):
+            await wire.prepare(call.request)
+            conversation = Conversation(
+                claims, room.appender, room.queues, room.hub, room.live, rations=room.rations
+            )
+            await Session(call, wire, SendQueue(), conversation, authenticate).run()
         return wire
 
     return Route(

@@ -118,6 +118,7 @@ class Session:
         while True:
             async with asyncio.timeout(SILENCE_MAX):
                 frame = await self._wire.receive()
+            await self._conversation.heed()
             match frame.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     await self._conversation.take(frame.data)
