@@ -41,7 +41,9 @@ class SameSite:
         RefusalError
             403 ``csrf``, if another site's page may have sent it.
         """
-        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+        upgrade = request.headers.get(hdrs.UPGRADE, "").lower()
+        # A change stays one whatever it asks to be upgraded to.
+        if request.method == hdrs.METH_GET and upgrade == "websocket":
             if hdrs.ORIGIN in request.headers and not self._ours(request):
                 raise forbidden("a page of another site must not open this stream")
             return

@@ -167,7 +167,10 @@ class SessionRoutes:
     async def _out(self, call: Call) -> web.Response:
         self._same_site.check(call.request)
         session = await self._signed_in.session(call.request)
-        if session is not None:
+        if session is None:
+            # Nobody is signed out, and anybody could fill the audit log with that.
+            call.notes["audit"] = None
+        else:
             call.notes["org"] = session.org_id
             call.notes["target"] = f"user:{session.user_id}"
         response = web.Response(status=204, headers={"Cache-Control": "no-store"})

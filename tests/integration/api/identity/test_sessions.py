@@ -101,6 +101,17 @@ async def test_signing_out_ends_the_session_at_once_and_takes_the_cookie_back(da
         assert again[0] == 204
 
 
+async def test_whoever_has_no_session_leaves_no_trace_by_signing_out(database: Database):
+    async with room(database) as here:
+        for cookie in (None, "x" * 43):
+            status, _, _ = await here.ask("DELETE", "/api/session", cookie=cookie, headers=CSRF)
+            assert status == 204
+        _, good = await here.person()
+        await here.ask("DELETE", "/api/session", cookie=good, headers=CSRF)
+        await here.service.stop()
+    assert [row.action for row in here.rows] == ["session.begin", "session.end"]
+
+
 @pytest.mark.parametrize("what", ["user", "org", "expired", "revoked"])
 async def test_whoever_is_locked_out_is_out_at_the_next_request(database: Database, what: str):
     async with room(database) as here:

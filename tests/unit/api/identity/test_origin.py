@@ -38,6 +38,12 @@ def test_a_change_needs_our_header_or_our_origin(method: str):
     assert not passes(method, **{CSRF_HEADER: "true"})
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_change_that_asks_to_become_a_socket_is_still_a_change(method: str):
+    assert not passes(method, Upgrade="websocket", Connection="Upgrade")
+    assert not passes(method, None, Upgrade="WebSocket")
+
+
 def test_without_a_public_url_only_the_header_counts():
     assert not passes("POST", None, Origin="https://fabric.example")
     assert passes("POST", None, **{CSRF_HEADER: "1"})
