@@ -2,17 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.fabric.shelf import Shelf
 from citadel_k8s.api.frame.auditing import Append, AuditRow
 from citadel_k8s.api.frame.limiter import OwnQuotas
 from citadel_k8s.api.frame.probes import Check
+from citadel_k8s.config.server import ApiSettings
+from citadel_k8s.domain.redisurl import SERVER_PORT, several
 from citadel_k8s.errors import DatabaseError, SchemaError, StreamError
 from citadel_k8s.models.views import Delta
 from citadel_k8s.stores.orgstream import OrgStreams, Told
 from citadel_k8s.stores.postgres.audit import Audit, AuditEntry
-from citadel_k8s.stores.postgres.database import Database
+from citadel_k8s.stores.postgres.database import Database, ports_of
 from citadel_k8s.stores.postgres.fleet import Fleet
 from citadel_k8s.stores.postgres.orgs import Orgs
 from citadel_k8s.stores.postgres.schema import state_of
@@ -54,6 +57,18 @@ def own_quotas(orgs: Orgs) -> OwnQuotas:
         return found
 
     return quotas
+
+
+def ports_behind(settings: ApiSettings) -> frozenset[int]:
+    """Give the ports of PostgreSQL and Redis: no node may have this process knock there."""
+    found = set(ports_of(settings.database_url or ""))
+    url = settings.redis_url or ""
+    place = several(url) if url else None
+    if place is not None:
+        found.update(port for _, port in place.hosts)
+    elif url and not url.startswith("unix:"):
+        found.add(urlsplit(url).port or SERVER_PORT)
+    return frozenset(found)
 
 
 def rows_of(shelf: Shelf) -> Callable[[str], Awaitable[bytes]]:

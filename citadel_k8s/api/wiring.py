@@ -11,6 +11,7 @@ from citadel_k8s.api.between import (
     audit_appender,
     mesh_ids,
     own_quotas,
+    ports_behind,
     rows_of,
     schema_check,
 )
@@ -220,7 +221,12 @@ class _Builder:
                 goodbyes=goodbyes,
             ),
             *live.routes(
-                settings.live, words, self._fleet, asker, channel=room.live if room else None
+                settings.live,
+                words,
+                self._fleet,
+                asker,
+                channel=room.live if room else None,
+                closed_ports=ports_behind(settings),
             ),
         ]
 

@@ -29,6 +29,12 @@ _LOW_PORTS: Final = 1024
 _OPEN_LOW_PORTS: Final = frozenset({80, 443})
 _PORTS: Final = 65536
 
+NO_AGENTS: Final = frozenset(
+    {2379, 2380, 3306, 5432, 6379, 6443, 9200, 11211, 26379, 27017, *range(10248, 10260)}
+)
+"""Ports of databases, of etcd, and of what runs Kubernetes: a node that names one wants somebody
+else asked."""
+
 
 class Resolver(Protocol):
     """Looks up names."""
@@ -72,10 +78,20 @@ class Places:
         Looks up names.
     neighbours : Neighbours
         Knows the addresses of other orgs' nodes.
+    closed : collection of int
+        Further ports at which nobody is asked: those of what this process itself relies on.
     """
 
-    def __init__(self, fence: Fence, resolver: Resolver, neighbours: Neighbours) -> None:
+    def __init__(
+        self,
+        fence: Fence,
+        resolver: Resolver,
+        neighbours: Neighbours,
+        *,
+        closed: Collection[int] = (),
+    ) -> None:
         self._fence = fence
+        self._closed = NO_AGENTS.union(closed)
         self._resolver = resolver
         self._neighbours = neighbours
 
@@ -87,7 +103,7 @@ class Places:
         LiveError
             ``address``, if it may be asked nowhere; ``resolve``, if its name means nothing.
         """
-        port, tls = _port(status), _speaks_tls(status)
+        port, tls = _port(status, self._closed), _speaks_tls(status)
         known = list(dict.fromkeys(row.addresses[:CLAIMS_MAX]))
         own = [address for text in known if (address := literal(text)) is not None]
         claimed = [a for a in dict.fromkeys(_claims(status)) if a not in own]
@@ -139,7 +155,7 @@ def _claims(status: Mapping[str, Any] | None) -> Iterator[Address]:
             yield address
 
 
-def _port(status: Mapping[str, Any] | None) -> int:
+def _port(status: Mapping[str, Any] | None, closed: Collection[int]) -> int:
     port: Any = None if status is None else status.get("statusPort")
     if port is None:
         return PORT
@@ -148,6 +164,8 @@ def _port(status: Mapping[str, Any] | None) -> int:
     if port < _LOW_PORTS and port not in _OPEN_LOW_PORTS:
         # What listens there is a system's own service, and no agent.
         raise LiveError(Step.ADDRESS, f"the node names the status port {port}: below {_LOW_PORTS}")
+    if port in closed:
+        raise LiveError(Step.ADDRESS, f"the node names the status port {port}: another service's")
     return port
 
 

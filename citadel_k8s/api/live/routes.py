@@ -1,6 +1,7 @@
 """The route of live questions, and what stands behind it."""
 
 import ssl
+from collections.abc import Collection
 from typing import Any, Final
 
 from citadel_k8s.api.fabric.lastword import LastWord
@@ -61,6 +62,7 @@ def routes(
     *,
     channel: LiveChannel | None = None,
     resolver: Resolver | None = None,
+    closed_ports: Collection[int] = (),
 ) -> list[Route]:
     """Give the route.
 
@@ -78,8 +80,15 @@ def routes(
         Asks nodes over the WebSocket that they hold.
     resolver : Resolver or None
         Looks up names; the system's if None.
+    closed_ports : collection of int
+        Ports at which nobody is asked, besides those that are never an agent's.
     """
-    places = Places(Fence(settings.allowed_cidrs), resolver or SystemResolver(), neighbours)
+    places = Places(
+        Fence(settings.allowed_cidrs),
+        resolver or SystemResolver(),
+        neighbours,
+        closed=closed_ports,
+    )
     live = Live(
         words,
         places,

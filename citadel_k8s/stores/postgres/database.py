@@ -225,6 +225,12 @@ class Database:
         await self._pool.give(connection)
 
 
+def ports_of(conninfo: str) -> frozenset[int]:
+    """Give the ports of a connection string that libpq takes; it may name several hosts."""
+    given = str(conninfo_to_dict(conninfo).get("port") or "")
+    return frozenset(int(port) if port.isdecimal() else 5432 for port in given.split(","))
+
+
 def place_of(conninfo: str) -> str:
     """Give host and port of a connection string that libpq takes, without its secrets."""
     given = conninfo_to_dict(conninfo)

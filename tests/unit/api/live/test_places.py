@@ -89,6 +89,15 @@ async def test_a_port_that_is_no_agents_is_not_asked(port: object) -> None:
     assert (await failed({"statusPort": port}, "100.64.0.1")).step is Step.ADDRESS
 
 
+@pytest.mark.parametrize("port", [5432, 6379, 2379, 6443, 10250, 15432])
+async def test_a_port_of_another_service_is_not_asked(port: int) -> None:
+    fence = Fence(["127.0.0.0/8", "10.42.0.0/16"])
+    where = Places(fence, Names(), Others(), closed=[15432])
+    status = {"addresses": ["127.0.0.1", "10.42.0.9"], "statusPort": port}
+    with pytest.raises(LiveError, match="another service"):
+        await where.of("acme", row(), status)
+
+
 async def test_few_addresses_of_one_node_are_tried() -> None:
     status = {"addresses": [f"100.64.0.{number}" for number in range(1, 100)]}
 
