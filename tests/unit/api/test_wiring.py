@@ -24,8 +24,8 @@ async def test_a_redis_cluster_is_refused_at_the_start():
         ("postgresql://u:p@h/d", "redis://h", {5432, 6379}),
         ("postgresql://a:6432,b:7432/d", "rediss://:x@h:7000/1", {6432, 7432, 7000}),
         ("postgresql:///d?host=/tmp&port=6000", "unix:///tmp/s", {6000}),
-        ("host=h dbname=d", "redis+sentinel://s:26000,t/main/0", {5432, 26000, 26379}),
-        ("host=h", None, {5432}),
+        ("postgresql://h/d", "redis+sentinel://s:26000,t/main/0", {5432, 26000, 26379}),
+        ("postgres://h", None, {5432}),
     ],
 )
 def test_the_ports_of_what_is_behind_the_api_are_known(
