@@ -129,21 +129,23 @@ class Run:
             for place, org in enumerate(ORGS):
                 share = left * (place + 1) // 4 + total * number // rounds
                 await self._alone(org, share, number, place)
+            left = total * (number + 1) // rounds - self.tally.total
             async with asyncio.TaskGroup() as group:
-                until = total * (number + 1) // rounds
                 for org in ORGS:
-                    group.create_task(self._ask(org, until))
+                    # Dice of its own: what it asks is no matter of who is answered first.
+                    dice = random.Random(self.rng.randrange(2**60))
+                    group.create_task(self._ask(org, -(-left // len(ORGS)), dice))
 
     async def _alone(self, org: str, until: int, number: int, place: int) -> None:
         before, at = await self._picture(), await stores.last(self.world)
         self.ears.speaking.set()
         if number == 0:
             for route in self.requests.routes:
-                await self._one(route, org, plain=True)
+                await self._one(route, org, self.rng, plain=True)
             await self._raid(org)
         for route in self.requests.routes[(number + place) % 3 :: 3]:
-            await self._one(route, org, aimed=True)
-        await self._ask(org, until)
+            await self._one(route, org, self.rng, aimed=True)
+        await self._ask(org, until - self.tally.total, self.rng)
         after = await self._picture()
         for other in (*ORGS, HOUSE):
             if other != org:
@@ -169,19 +171,23 @@ class Run:
         for org in ORGS:
             await self._raid(org)
 
-    async def _ask(self, org: str, until: int) -> None:
+    async def _ask(self, org: str, count: int, dice: random.Random) -> None:
+        """Make so many requests, or one more; a twin counts too."""
         weights = [WEIGHTS.get(kind_of(route), 1.0) for route in self.requests.routes]
-        while self.tally.total < until:
-            (route,) = self.rng.choices(self.requests.routes, weights)
-            await self._one(route, org)
+        while count > 0:
+            (route,) = dice.choices(self.requests.routes, weights)
+            count -= await self._one(route, org, dice)
 
-    async def _one(self, route: Route, org: str, **how: bool) -> None:
-        seed, owner = self.rng.randrange(2**60), self.owners.orgs[org]
+    async def _one(self, route: Route, org: str, dice: random.Random, **how: bool) -> int:
+        """Make one request, and its twin if it names another's; give how many those were."""
+        seed, owner = dice.randrange(2**60), self.owners.orgs[org]
         asked = self.requests.make(route, owner, seed, **how)
         answer = await self._send(asked, org)
         if route.deadline is not None and asked.foreign:
             twin = self.requests.make(route, owner, seed, twin=True, **how)
             self._alike(org, asked, answer, await self._send(twin, org))
+            return 2
+        return 1
 
     async def _send(self, asked: Asked, org: str) -> Answer:
         url = URL(self.api.url(asked.path), encoded=True)

@@ -39,7 +39,7 @@ async def test_four_hundred_random_requests_tell_and_change_nothing_of_another_o
         asked = {(route.method, route.path) for route in api.service.routes}
         assert asked - tally.worked <= NEVER_WELL
     assert tally.total >= 400
-    assert tally.pairs >= 20  # those that met a 429 are not counted, which is a matter of pace
+    assert tally.pairs >= 40
     assert tally.live >= 6
     assert min(tally.heard[kind] for kind in ("SSE", "WebSocket", "proxy WebSocket")) > 50
 
