@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any
 
 from citadel_k8s.agent.access import Access
 from citadel_k8s.agent.board import Board
@@ -45,13 +45,6 @@ from citadel_k8s.stores.configs import RedisConfigQueue
 from citadel_k8s.telemetry.log import RepeatLog, get_logger
 
 log = get_logger("agent")
-
-
-class _Login(TypedDict):
-    """Who the agent is to Redis."""
-
-    username: str | None
-    password: str | None
 
 
 class Feed:
@@ -184,7 +177,7 @@ def configuration_of(
     elif isinstance(publisher, ApiPublisher):
         queue = ProxyConfigQueue(publisher.client, node_id)
     elif settings.publish == "redis" and settings.redis_url is not None:
-        login = _login(settings)
+        login = settings.redis_login
         queue = RedisConfigQueue(settings.redis_url, node_id, **login)
         channel = RedisChannel(settings.redis_url, config_channel(node_id), **login)
     return Configuration(settings, node_id, queue=queue, channel=channel, state=state, clock=clock)
@@ -200,7 +193,7 @@ def rivals_of(
     channel: SpokenChannel | None = None
     if settings.publish == "redis" and settings.redis_url is not None and publisher is not None:
         name = presence_channel(speaker().node_id)
-        channel = RedisChannel(settings.redis_url, name, **_login(settings))
+        channel = RedisChannel(settings.redis_url, name, **settings.redis_login)
     watch = RivalWatch(speaker, channel, clock=clock)
     if isinstance(publisher, ApiPublisher):
         publisher.hear_own(watch.hear)
@@ -231,7 +224,7 @@ def _redis_publisher(settings: AgentSettings, clock: Clock) -> Publisher:
         stream_max_length=settings.stream_max_length,
         org_id=settings.org_id,
         on_channel=_told(clock, "announce_failed"),
-        **_login(settings),
+        **settings.redis_login,
     )
 
 
@@ -263,14 +256,6 @@ def _token(settings: AgentSettings) -> Token:
     raise ConfigError(
         "publish is api, but neither apiTokenFile nor CITADEL__API_TOKEN is set; "
         "`citadel-k8s enroll` gets a token"
-    )
-
-
-def _login(settings: AgentSettings) -> _Login:
-    password = settings.redis_password
-    return _Login(
-        username=settings.redis_username,
-        password=None if password is None else password.get_secret_value(),
     )
 
 

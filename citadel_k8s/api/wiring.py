@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from typing import Self
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.between import (
@@ -33,6 +33,7 @@ from citadel_k8s.api.live import routes as live
 from citadel_k8s.api.metrics import ApiMetrics
 from citadel_k8s.api.proxy import routes as proxy
 from citadel_k8s.api.proxy.room import Room
+from citadel_k8s.config.base import RedisLogin
 from citadel_k8s.config.server import ApiSettings
 from citadel_k8s.domain.life import Policy
 from citadel_k8s.domain.redisurl import several
@@ -125,14 +126,13 @@ class _Builder:
             raise ConfigError("redisUrl: the API works on one Redis, or one that sentinels name")
         if settings.database_url is None:
             raise ConfigError("databaseUrl is not set: the API has nothing to tell without")
-        password = settings.database_password
         self._settings = settings
         self._clock = clock
         self._held = held
         self._metrics = ApiMetrics()
         self._database = Database(
             settings.database_url,
-            password=password.get_secret_value() if password else None,
+            password=settings.database_secret,
             pool_max=settings.database_pool_max,
             purpose="citadel-k8s api",
         )
@@ -170,7 +170,7 @@ class _Builder:
         )
 
     def _with_redis(self, url: str, identity: Identity) -> list[Route]:
-        login = self._login()
+        login = self._settings.redis_login
         counts = SharedCounts(RedisConnection(url, purpose="quotas", **login))
         self._held.push_async_callback(counts.close)
         self._told["redis"] = counts.check
@@ -200,7 +200,7 @@ class _Builder:
         settings, url = self._settings, self._settings.redis_url
         statuses = senders = goodbyes = None
         if url is not None:
-            login = self._login()
+            login = self._settings.redis_login
             statuses = LastStatuses(url, **login)
             senders = redis_senders(url, direct_org=self._settings.org_id, **login)
             streams = OrgStreams(url, **login)
@@ -230,7 +230,7 @@ class _Builder:
             ),
         ]
 
-    def _hub(self, url: str, login: dict[str, Any]) -> Hub:
+    def _hub(self, url: str, login: RedisLogin) -> Hub:
         feed = RedisOrgFeed(url, **login)
         self._held.push_async_callback(feed.close)
         watching = Watching(self._database)
@@ -247,10 +247,3 @@ class _Builder:
 
     def _count_heartbeat(self, key: str) -> None:
         self._limiter.take(key, 1, paced=False)
-
-    def _login(self) -> dict[str, Any]:
-        password = self._settings.redis_password
-        return {
-            "username": self._settings.redis_username,
-            "password": password.get_secret_value() if password else None,
-        }

@@ -48,7 +48,4 @@ def _conninfo(config: Config, database_url: str | None) -> str:
     settings = load(SchemaSettings, file=config, database_url=database_url)
     if settings.database_url is None:
         raise ConfigError("databaseUrl is not set; see --database-url")
-    password = settings.database_password
-    return Database(
-        settings.database_url, password=password.get_secret_value() if password else None
-    ).conninfo
+    return Database(settings.database_url, password=settings.database_secret).conninfo

@@ -100,13 +100,7 @@ class Platform:
         if settings.redis_url is None:
             typer.echo("Replicas of the API see this within 30 s (redisUrl is not set).", err=True)
             return
-        password = settings.redis_password
-        channel = RedisChannel(
-            settings.redis_url,
-            CHANNEL,
-            username=settings.redis_username,
-            password=password.get_secret_value() if password else None,
-        )
+        channel = RedisChannel(settings.redis_url, CHANNEL, **settings.redis_login)
         try:
             await channel.say(json.dumps({"revoked": what}).encode())
             await channel.close()
@@ -128,10 +122,9 @@ async def opened(config: Path | None, database_url: str | None) -> AsyncGenerato
         raise ConfigError(
             "databaseUrl is not set: give --config FILE, --database-url or CITADEL__DATABASE_URL"
         )
-    password = settings.database_password
     database = Database(
         settings.database_url,
-        password=password.get_secret_value() if password else None,
+        password=settings.database_secret,
         pool_max=2,
         purpose="citadel-k8s command",
     )

@@ -9,7 +9,7 @@ wins over the environment, which wins over the file.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 import pydantic
@@ -22,6 +22,13 @@ from citadel_k8s.errors import ConfigError
 
 ENV_PREFIX = "CITADEL__"
 """Start of every environment variable that is a setting."""
+
+
+class RedisLogin(TypedDict):
+    """Who logs in to Redis, beside what its URL says."""
+
+    username: str | None
+    password: str | None
 
 
 class Settings(pydantic.BaseModel):
@@ -39,6 +46,15 @@ class Settings(pydantic.BaseModel):
     redis_password: SecretStr | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+
+    @property
+    def redis_login(self) -> RedisLogin:
+        """User and password, for whoever connects."""
+        password = self.redis_password
+        return RedisLogin(
+            username=self.redis_username,
+            password=None if password is None else password.get_secret_value(),
+        )
 
     @field_validator("redis_url")
     @classmethod

@@ -17,6 +17,12 @@ class DatabaseSettings(Settings):
     database_password: SecretStr | None = None
     database_pool_max: int = Field(default=10, ge=1, le=100)
 
+    @property
+    def database_secret(self) -> str | None:
+        """The password, for whoever connects."""
+        password = self.database_password
+        return None if password is None else password.get_secret_value()
+
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: str | None) -> str | None:

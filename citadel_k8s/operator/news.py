@@ -90,10 +90,7 @@ def build(
     """
     if settings.redis_url is None:
         raise ConfigError("the operator needs redisUrl (--redis-url or CITADEL__REDIS_URL)")
-    password = settings.redis_password.get_secret_value() if settings.redis_password else None
-    letters = RedisDeadLetters(
-        settings.redis_url, username=settings.redis_username, password=password
-    )
+    letters = RedisDeadLetters(settings.redis_url, **settings.redis_login)
     figures = NewsMetrics(metrics)
     recorder = Recorder(api, clock, figures, tells or leads)
     cordon = Cordon(settings.cordon, api, registry, clock, figures, recorder, leads)

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 from citadel_k8s.config.operator import OperatorSettings
 from citadel_k8s.errors import ConfigError, StreamError
@@ -46,11 +46,7 @@ class Stores:
         url = settings.redis_url
         if url is None:
             raise ConfigError("the operator needs redisUrl (--redis-url or CITADEL__REDIS_URL)")
-        secret = settings.redis_password
-        user: dict[str, Any] = {
-            "username": settings.redis_username,
-            "password": secret.get_secret_value() if secret else None,
-        }
+        user = settings.redis_login
         return cls(
             stream=RedisStatusStream(url, **user),
             canary=RedisStatusStream(

@@ -44,25 +44,18 @@ class Connections:
             raise ConfigError("the worker needs Redis: set redisUrl")
         if settings.database_url is None:
             raise ConfigError("the worker needs PostgreSQL: set databaseUrl")
-        secret = settings.database_password
         database = Database(
             settings.database_url,
-            password=secret.get_secret_value() if secret else None,
+            password=settings.database_secret,
             pool_max=settings.database_pool_max,
             purpose="citadel-k8s worker",
         )
-        url, user = settings.redis_url, settings.redis_username
-        password = settings.redis_password.get_secret_value() if settings.redis_password else None
+        url, login = settings.redis_url, settings.redis_login
         return cls(
             database=database,
-            group=StatusGroup(
-                url,
-                consumer=settings.consumer or consumer_name(),
-                username=user,
-                password=password,
-            ),
-            streams=OrgStreams(url, username=user, password=password),
-            letters=StatusLetters(url, username=user, password=password),
+            group=StatusGroup(url, consumer=settings.consumer or consumer_name(), **login),
+            streams=OrgStreams(url, **login),
+            letters=StatusLetters(url, **login),
         )
 
     async def close(self) -> None:

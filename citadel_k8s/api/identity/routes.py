@@ -222,13 +222,7 @@ def revocation_channel(settings: ApiSettings) -> RedisChannel | None:
     """Give the channel on which revocations are told; None without Redis."""
     if settings.redis_url is None:
         return None
-    password = settings.redis_password
-    return RedisChannel(
-        settings.redis_url,
-        CHANNEL,
-        username=settings.redis_username,
-        password=password.get_secret_value() if password else None,
-    )
+    return RedisChannel(settings.redis_url, CHANNEL, **settings.redis_login)
 
 
 def _provider(settings: ApiSettings, clock: Clock) -> Provider | None:

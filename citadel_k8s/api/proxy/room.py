@@ -44,12 +44,7 @@ class Room:
     ) -> None:
         if settings.redis_url is None:
             raise ConfigError("redisUrl is not set: the proxy writes to Redis for nodes")
-        password = settings.redis_password
-        server: dict[str, Any] = {
-            "url": settings.redis_url,
-            "username": settings.redis_username,
-            "password": None if password is None else password.get_secret_value(),
-        }
+        server: dict[str, Any] = {"url": settings.redis_url, **settings.redis_login}
         self._writes = Relay(purpose="proxy", on_state=_told("writes", clock), **server)
         self.rest = Relay(purpose="proxy", on_state=_told("reads", clock), **server)
         self._ears = Ears(
