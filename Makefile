@@ -10,7 +10,7 @@ NAME ?=
 IMAGE_PYTHON ?= 3.13
 IMAGE_ARCH ?= x86_64
 
-.PHONY: help venv demo test check unit servers integration integration-operator \
+.PHONY: help venv page page-check demo test check unit servers integration integration-operator \
 	integration-others demo-check e2e-engines bench lock wheelhouse clean \
 	lint format types types-again floors house
 
@@ -20,14 +20,20 @@ help: ## list the targets
 venv: ## make .venv what requirements.lock says (all targets do)
 	@sh tools/bootstrap.sh
 
-demo: venv ## a small fleet and kubectl get fabricnodes; make demo ARGS=--check ends by itself
+page: venv ## the Fabric page, into citadel_k8s/api/static (demo and tests do)
+	@$(BIN)/python tools/page.py build
+
+demo: page ## a small fleet and kubectl get fabricnodes; make demo ARGS=--check ends by itself
 	@$(BIN)/citadel-k8s demo $(ARGS)
 
 test: venv ## everything below, with timings: check, unit, integration, demo-check
 	@$(BIN)/python tools/parts.py check unit servers
 
 check: venv ## static checks: lint, format, types twice, floors, house rules
-	@$(MAKE) -j2 -k --output-sync=target lint format types types-again floors house
+	@$(MAKE) -j2 -k --output-sync=target lint format types types-again floors house page-check
+
+page-check:
+	@$(BIN)/python tools/page.py check
 
 lint:
 	@$(BIN)/ruff check --quiet && echo "lint: clean"
@@ -47,15 +53,15 @@ floors:
 house:
 	@$(BIN)/python tools/house.py
 
-unit: venv ## pure, virtual-time, contract and simulation tests; ARGS goes to pytest
+unit: page ## pure, virtual-time, contract and simulation tests; ARGS goes to pytest
 	@$(BIN)/pytest -q -n $$(( $$(nproc) + 1 )) tests/unit tests/aio tests/contract \
 		tests/simulation $(ARGS)
 
-servers: venv ## integration and demo-check side by side: all wait more than they work
+servers: page ## integration and demo-check side by side: all wait more than they work
 	@$(BIN)/python -m citadel_k8s.local.binaries
 	@$(MAKE) -k -j3 --output-sync=target integration-operator integration-others demo-check
 
-integration: venv ## tests against real Valkey and kube-apiserver; ARGS goes to pytest
+integration: page ## tests against real Valkey and kube-apiserver; ARGS goes to pytest
 	@$(BIN)/python -m citadel_k8s.local.binaries
 	@$(MAKE) -k -j2 --output-sync=target integration-operator integration-others
 
@@ -65,7 +71,7 @@ integration-operator: # in one process: three operators' lives begin once, toget
 integration-others:
 	@$(BIN)/pytest -q -n 2 tests/integration --ignore tests/integration/operator $(ARGS)
 
-demo-check: venv ## the demo as a test
+demo-check: page ## the demo as a test
 	@$(BIN)/citadel-k8s demo --check
 
 e2e-engines: venv ## against real Ollama and llama.cpp, built once; ARGS goes to pytest
@@ -82,5 +88,5 @@ wheelhouse: venv ## the wheels that the Dockerfile installs, in dist/wheelhouse
 	@$(BIN)/python tools/wheelhouse.py --python $(IMAGE_PYTHON) --arch $(IMAGE_ARCH)
 
 clean: ## remove what was made here: .venv, caches
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist web/node_modules citadel_k8s/api/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,7 +27,25 @@ SECRET = re.compile(
 )
 """Keys and tokens by their look."""
 
-SOURCES = (".py", ".sh", ".go", ".md", ".yaml", ".yml", ".toml", ".tpl", "Makefile", "Dockerfile")
+CODE = (".py", ".ts", ".tsx", ".css")
+"""Ends of the names of modules, which have a limit of lines."""
+
+SOURCES = (
+    ".py",
+    ".ts",
+    ".tsx",
+    ".css",
+    ".html",
+    ".sh",
+    ".go",
+    ".md",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".tpl",
+    "Makefile",
+    "Dockerfile",
+)
 """Ends of the names of files that people write."""
 
 
@@ -55,7 +73,7 @@ def problems(path: Path) -> list[str]:
             found.append(f"{path}:{number}: work left open: {line.strip()}")
         if MACHINE.search(line):
             found.append(f"{path}:{number}: a folder of one machine: {line.strip()}")
-    if path.suffix == ".py" and len(lines) > MAX_LINES:
+    if path.suffix in CODE and len(lines) > MAX_LINES:
         found.append(f"{path}: {len(lines)} lines; at most {MAX_LINES}")
     return found
 

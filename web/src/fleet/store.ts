@@ -1,0 +1,123 @@
+/** All nodes of the org, each as a signal of its own, so that one that changed redraws alone. */
+
+import { batch, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import type { FleetEvent, NodeState, NodeSummary, Profile, Pulse } from "../api/types";
+import { type Row, rowOf } from "./row";
+
+/** What a stream says of one node: what is left out stays, but for `reason`, which goes with `state`. */
+export interface NodeDelta {
+  readonly id: string;
+  readonly state?: NodeState | null;
+  readonly reason?: string | null;
+  readonly since?: string | null;
+  readonly seen?: string | null;
+  readonly pulse?: Pulse | null;
+  readonly profile?: Profile | null;
+}
+
+export type Change =
+  | { readonly kind: "snapshot"; readonly rows: readonly NodeSummary[] }
+  | { readonly kind: "node"; readonly delta: NodeDelta }
+  | { readonly kind: "gone"; readonly id: string }
+  | { readonly kind: "event"; readonly event: FleetEvent };
+
+export const EVENTS_KEPT = 200;
+/** Events that came while the page was open; older ones are asked for. */
+
+const nodes = new Map<string, Signal<Row>>();
+const shapeCount = signal(0);
+const changeCount = signal(0);
+const fresh = signal<readonly FleetEvent[]>([]);
+
+/** Counts up when nodes came or went, or one changed its state or profile. */
+export const shape: ReadonlySignal<number> = shapeCount;
+
+/** Counts up when anything changed; at most once a frame. */
+export const changes: ReadonlySignal<number> = changeCount;
+
+/** What happened while the page was open, the latest first. */
+export const freshEvents: ReadonlySignal<readonly FleetEvent[]> = fresh;
+
+/** Give one node as a signal; undefined if there is none. */
+export function nodeSignal(id: string): ReadonlySignal<Row> | undefined {
+  return nodes.get(id);
+}
+
+/** Give all nodes as they are now; reads no signal: depend on `shape` or `changes`. */
+export function allRows(): Row[] {
+  return Array.from(nodes.values(), (node) => node.peek());
+}
+
+/** Take changes in, in their order, as one change to those who look. */
+export function apply(list: readonly Change[]): void {
+  if (list.length === 0) return;
+  batch(() => {
+    for (const change of list) one(change);
+    changeCount.value += 1;
+  });
+}
+
+function one(change: Change): void {
+  switch (change.kind) {
+    case "snapshot":
+      replace(change.rows);
+      break;
+    case "node":
+      merge(change.delta);
+      break;
+    case "gone":
+      if (nodes.delete(change.id)) shapeCount.value += 1;
+      break;
+    case "event":
+      fresh.value = [change.event, ...fresh.peek()].slice(0, EVENTS_KEPT);
+  }
+}
+
+function replace(rows: readonly NodeSummary[]): void {
+  const kept = new Set(rows.map((row) => row.id));
+  for (const id of nodes.keys()) if (!kept.has(id)) nodes.delete(id);
+  for (const summary of rows) put(rowOf(summary));
+  shapeCount.value += 1;
+}
+
+function put(row: Row): void {
+  const known = nodes.get(row.id);
+  if (known) known.value = row;
+  else nodes.set(row.id, signal(row));
+}
+
+function merge(delta: NodeDelta): void {
+  const known = nodes.get(delta.id)?.peek();
+  const before = known ?? unheard(delta.id);
+  const next = after(before, delta);
+  put(next);
+  if (!known || next.state !== before.state || delta.profile) shapeCount.value += 1;
+}
+
+function unheard(id: string): Row {
+  return rowOf({ id, state: "Unknown", profile: { name: id }, pulse: {} });
+}
+
+function after(before: Row, delta: NodeDelta): Row {
+  const seen = delta.seen ? Date.parse(delta.seen) : Number.NaN;
+  return {
+    ...before,
+    ...wordsAfter(before, delta),
+    since: delta.since ?? before.since,
+    seenMs: Number.isFinite(seen) ? seen : before.seenMs,
+    profile: delta.profile ?? before.profile,
+    pulse: delta.pulse ?? before.pulse,
+  };
+}
+
+/** A state takes its reason along; the sentence is not sent and ends with the state. */
+function wordsAfter(before: Row, delta: NodeDelta): Pick<Row, "state" | "reason" | "message"> {
+  if (!delta.state)
+    return { state: before.state, reason: delta.reason ?? before.reason, message: before.message };
+  const same = delta.state === before.state && (delta.reason ?? null) === before.reason;
+  return {
+    state: delta.state,
+    reason: delta.reason ?? null,
+    message: same ? before.message : null,
+  };
+}
