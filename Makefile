@@ -10,7 +10,7 @@ NAME ?=
 IMAGE_PYTHON ?= 3.13
 IMAGE_ARCH ?= x86_64
 
-.PHONY: help venv page page-check demo test check unit servers integration integration-operator \
+.PHONY: help venv page page-check demo test check unit servers browser integration integration-operator \
 	integration-others demo-check e2e-engines bench lock wheelhouse clean \
 	lint format types types-again floors house
 
@@ -26,8 +26,8 @@ page: venv ## the Fabric page, into citadel_k8s/api/static (demo and tests do)
 demo: page ## a small fleet and kubectl get fabricnodes; make demo ARGS=--check ends by itself
 	@$(BIN)/citadel-k8s demo $(ARGS)
 
-test: venv ## everything below, with timings: check, unit, integration, demo-check
-	@$(BIN)/python tools/parts.py check unit servers
+test: venv ## everything below, with timings: check, unit, servers, browser
+	@$(BIN)/python tools/parts.py check unit servers browser
 
 check: venv ## static checks: lint, format, types twice, floors, house rules
 	@$(MAKE) -j2 -k --output-sync=target lint format types types-again floors house page-check
@@ -69,7 +69,11 @@ integration-operator: # in one process: three operators' lives begin once, toget
 	@$(BIN)/pytest -q tests/integration/operator $(ARGS)
 
 integration-others:
-	@$(BIN)/pytest -q -n 2 tests/integration --ignore tests/integration/operator $(ARGS)
+	@$(BIN)/pytest -q -n 2 tests/integration --ignore tests/integration/operator \
+		--ignore tests/integration/page $(ARGS)
+
+browser: page ## the page in a real Chromium, before the real servers; ARGS goes to pytest
+	@$(BIN)/pytest -q tests/integration/page $(ARGS)
 
 demo-check: page ## the demo as a test
 	@$(BIN)/citadel-k8s demo --check
