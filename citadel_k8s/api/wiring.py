@@ -20,6 +20,7 @@ from citadel_k8s.api.events.channel import snapshot_after
 from citadel_k8s.api.events.hub import Hub
 from citadel_k8s.api.fabric import routes as fabric
 from citadel_k8s.api.fabric.lastword import LastWord
+from citadel_k8s.api.fabric.positions import Positions, nowhere
 from citadel_k8s.api.fabric.sending import redis_senders
 from citadel_k8s.api.fabric.shelf import Shelf
 from citadel_k8s.api.frame.auditing import Auditor
@@ -28,19 +29,20 @@ from citadel_k8s.api.frame.probes import Check, Readiness
 from citadel_k8s.api.frame.route import Route
 from citadel_k8s.api.frame.service import ApiService, Behind
 from citadel_k8s.api.identity.routes import Identity
-from citadel_k8s.api.landing import routes as landing
 from citadel_k8s.api.live import routes as live
 from citadel_k8s.api.metrics import ApiMetrics
+from citadel_k8s.api.page import routes as page
+from citadel_k8s.api.page.files import read_built
+from citadel_k8s.api.page.settings import settings_route
 from citadel_k8s.api.proxy import routes as proxy
 from citadel_k8s.api.proxy.room import Room
-from citadel_k8s.config.base import RedisLogin
 from citadel_k8s.config.server import ApiSettings
 from citadel_k8s.domain.life import Policy
 from citadel_k8s.domain.redisurl import several
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.stores.connection import RedisConnection
 from citadel_k8s.stores.laststatus import LastStatuses
-from citadel_k8s.stores.orgfeed import RedisOrgFeed
+from citadel_k8s.stores.orgfeed import OrgFeed, RedisOrgFeed
 from citadel_k8s.stores.orgstream import OrgStreams
 from citadel_k8s.stores.postgres.audit import Audit
 from citadel_k8s.stores.postgres.database import BAD_VALUES, Database
@@ -153,7 +155,11 @@ class _Builder:
         identity = await Identity.build(self._settings, self._database, self._clock)
         self._held.push_async_callback(identity.close)
         self.jobs.append(identity.run)
-        rooms = [*landing.routes(self._settings.public_url), *identity.routes()]
+        rooms = [
+            *page.routes(await asyncio.to_thread(read_built)),
+            settings_route(self._policy, self._settings.page.grafana_url),
+            *identity.routes(),
+        ]
         if self._settings.redis_url is None:
             rooms += self._stored(None)
         else:
@@ -177,11 +183,13 @@ class _Builder:
         self._limiter = Limiter(self._settings.quota, self._clock, counts, self._quotas)
         room = Room(self._settings, self._clock)
         self.jobs.append(room.run)
-        hub = self._hub(url, login)
+        feed = RedisOrgFeed(url, **login)
+        self._held.push_async_callback(feed.close)
+        hub = self._hub(feed)
         self.jobs.append(hub.run)
         enrolment = self._settings.enrolment
         return [
-            *self._stored(room),
+            *self._stored(room, feed),
             *events.routes(hub, public_url=self._settings.public_url),
             *proxy.routes(
                 room,
@@ -195,7 +203,7 @@ class _Builder:
             ),
         ]
 
-    def _stored(self, room: Room | None) -> list[Route]:
+    def _stored(self, room: Room | None, feed: OrgFeed | None = None) -> list[Route]:
         """Give the routes of what is stored, and those that ask nodes."""
         settings, url = self._settings, self._settings.redis_url
         statuses = senders = goodbyes = None
@@ -219,6 +227,7 @@ class _Builder:
                 policy=self._policy,
                 clock=self._clock,
                 goodbyes=goodbyes,
+                position=nowhere if feed is None else Positions(feed, self._clock),
             ),
             *live.routes(
                 settings.live,
@@ -230,9 +239,7 @@ class _Builder:
             ),
         ]
 
-    def _hub(self, url: str, login: RedisLogin) -> Hub:
-        feed = RedisOrgFeed(url, **login)
-        self._held.push_async_callback(feed.close)
+    def _hub(self, feed: OrgFeed) -> Hub:
         watching = Watching(self._database)
         shelf = Shelf(self._fleet, self._policy, self._clock)
         hub = Hub(

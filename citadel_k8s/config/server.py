@@ -152,6 +152,22 @@ class Enrolment(Group):
     ca_file: Path | None = None
 
 
+class Page(Group):
+    """What the Fabric page links to. ``{node}`` in ``grafana_url`` stands for a node's id."""
+
+    grafana_url: str | None = Field(default=None, max_length=2048)
+
+    @field_validator("grafana_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        # The page makes a link of it: a script behind another scheme would run in the page.
+        parts = urlsplit(value or "http://x")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            message = "must be http://host or https://host"
+            raise ValueError(message)
+        return value
+
+
 class ApiSettings(DatabaseSettings):
     """Settings of the API and the proxy.
 
@@ -174,6 +190,7 @@ class ApiSettings(DatabaseSettings):
     limits: Limits = Limits()
     trusted_proxies: tuple[str, ...] = ()
     enrolment: Enrolment = Enrolment()
+    page: Page = Page()
     in_cluster: Literal["auto", "on", "off"] = "auto"
     kubeconfig: Path | None = None
     audience: str = "citadel"

@@ -37,7 +37,8 @@ class NodeList:
         ``X-Total-Count`` counts all that were asked for; ``Link`` and ``X-Next-Cursor`` lead to
         the next page. ``X-Citadel-As-Of`` is the moment up to which heartbeats are counted,
         ``X-Citadel-Ingest-Lag`` the seconds since that was told: without them nobody can tell a
-        quiet fleet from a dead worker.
+        quiet fleet from a dead worker. A stream that goes on after ``X-Citadel-Position`` tells
+        all that happened since the rows were read.
         """
         query = call.asked(NodesQuery)
         # Refused before anything is read.
@@ -90,6 +91,8 @@ def _beside(call: Call, page: Page, listing: Listing) -> dict[str, str]:
         headers["X-Citadel-As-Of"] = as_of
     if (lag := listing.lag_seconds) is not None:
         headers["X-Citadel-Ingest-Lag"] = f"{lag:.1f}"
+    if listing.position is not None:
+        headers["X-Citadel-Position"] = str(listing.position)
     cursor = page.headers.get("X-Next-Cursor")
     if cursor is not None:
         following = call.request.rel_url.update_query(cursor=cursor)

@@ -7,6 +7,7 @@ from citadel_k8s.api.fabric.listing import NodeList
 from citadel_k8s.api.fabric.onenode import Goodbyes, OneNode
 from citadel_k8s.api.fabric.pastlists import AuditLog, PastLists
 from citadel_k8s.api.fabric.peers import Discovery
+from citadel_k8s.api.fabric.positions import Position, nowhere
 from citadel_k8s.api.fabric.queries import (
     AuditQuery,
     AuditView,
@@ -25,6 +26,7 @@ from citadel_k8s.api.fabric.sending import OrgSender
 from citadel_k8s.api.fabric.served import ServedModels
 from citadel_k8s.api.fabric.shelf import HOLD_SECONDS, Shelf
 from citadel_k8s.api.fabric.summing import Summary
+from citadel_k8s.api.fabric.trends import Trends, TrendsQuery, TrendsView
 from citadel_k8s.api.frame.route import ANYONE, Access, Route, person
 from citadel_k8s.constants import MAX_ENTRY_BYTES
 from citadel_k8s.domain.life import Policy
@@ -48,6 +50,7 @@ def routes(
     policy: Policy,
     clock: Clock,
     goodbyes: Goodbyes | None = None,
+    position: Position = nowhere,
     hold: float = HOLD_SECONDS,
 ) -> list[Route]:
     """Give the routes.
@@ -68,11 +71,13 @@ def routes(
         The process' clock.
     goodbyes : Goodbyes or None
         Tells an org's listeners that a node was given up.
+    position : callable
+        Where an org's stream of changes stands.
     hold : float
         Seconds for which the list is given to everybody as it was read.
     """
     fleet, past = Fleet(database), Past(database)
-    shelf = Shelf(fleet, policy, clock, hold=hold)
+    shelf = Shelf(fleet, policy, clock, hold=hold, position=position)
     words = LastWord(fleet, statuses, policy)
     one = OneNode(words, fleet, past, shelf, clock, goodbyes=goodbyes)
     configuring = Configuring(words, Configs(database), sender, clock)
@@ -112,6 +117,17 @@ def routes(
             query=ModelsQuery,
             answers={200: list[ModelView]},
             name="listModels",
+        ),
+        Route(
+            "GET",
+            "/api/fabric/trends",
+            Trends(past, clock),
+            "Tell how busy some nodes were in the last half hour.",
+            looking,
+            _TAG,
+            query=TrendsQuery,
+            answers={200: TrendsView},
+            name="getTrends",
         ),
         Route(
             "GET",

@@ -9,10 +9,12 @@ from typing import Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.fabric.pages import Page
+from citadel_k8s.api.fabric.positions import Position, nowhere
 from citadel_k8s.api.fabric.rows import Item, Judge, words_of
 from citadel_k8s.api.fabric.single import Single
 from citadel_k8s.api.fabric.sorting import Order
 from citadel_k8s.domain.life import Policy
+from citadel_k8s.stores.entries import EntryId
 from citadel_k8s.stores.postgres.fleet import FleetRows, Ingested
 
 HOLD_SECONDS: Final = 1.0
@@ -32,11 +34,15 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Listing:
-    """The nodes of one org at one moment."""
+    """The nodes of one org at one moment.
+
+    ``position`` is the last id of the org's stream before they were read; None if not known.
+    """
 
     items: dict[str, Item]
     judge: Judge
     ingested: Ingested
+    position: EntryId | None = None
     pages: dict[tuple[str, str | None, int], Page] = field(
         default_factory=dict[tuple[str, str | None, int], Page]
     )
@@ -71,12 +77,21 @@ class Shelf:
         How long silence is borne.
     clock : Clock
         What measures how old a reading is.
+    position : callable
+        Where the stream of changes stands.
     """
 
     def __init__(
-        self, reader: Reader, policy: Policy, clock: Clock, *, hold: float = HOLD_SECONDS
+        self,
+        reader: Reader,
+        policy: Policy,
+        clock: Clock,
+        *,
+        hold: float = HOLD_SECONDS,
+        position: Position = nowhere,
     ) -> None:
         self._reader = reader
+        self._position = position
         self._policy = policy
         self._listings: Single[Listing] = Single(self._read, clock, hold=hold)
 
@@ -97,6 +112,8 @@ class Shelf:
     async def _read(self, org_id: str) -> Listing:
         last = self._listings.last(org_id)
         before = {} if last is None else last.items
+        # First the place, then the rows: what is told in between is told again, and not lost.
+        position = await self._position(org_id)
         found = await self._reader.rows(org_id)
         judge = Judge(found.ingested, self._policy)
         items: dict[str, Item] = {}
@@ -110,4 +127,4 @@ class Shelf:
             items[row.node_id] = known
             if number % JUDGED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return Listing(items, judge, found.ingested)
+        return Listing(items, judge, found.ingested, position)

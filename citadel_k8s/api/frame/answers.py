@@ -84,7 +84,7 @@ def encoded(answer: Answer) -> bytes:
 async def _sent(
     request: web.Request, body: bytes, status: int, headers: Mapping[str, str]
 ) -> web.Response:
-    if len(body) < GZIP_MIN or not _takes_gzip(request.headers.get("Accept-Encoding", "")):
+    if len(body) < GZIP_MIN or not takes_gzip(request.headers.get("Accept-Encoding", "")):
         return web.Response(body=body, status=status, headers=headers)
     less = _gzip(body) if len(body) < GZIP_APART else await asyncio.to_thread(_gzip, body)
     response = web.Response(body=less, status=status, headers=headers)
@@ -92,7 +92,8 @@ async def _sent(
     return response
 
 
-def _takes_gzip(accepted: str) -> bool:
+def takes_gzip(accepted: str) -> bool:
+    """Say whether an ``Accept-Encoding`` takes gzip."""
     for part in accepted.split(","):
         name, _, weight = part.partition(";")
         if name.strip() == "gzip":

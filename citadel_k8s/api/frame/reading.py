@@ -30,11 +30,12 @@ class QueryReader:
     Parameters
     ----------
     model : type or None
-        What it is made into; None takes no query at all.
+        What it is made into; None takes no query at all. One that allows extras takes any.
     """
 
     def __init__(self, model: type[BaseModel] | None) -> None:
         self._validator = model.__pydantic_validator__ if model else None
+        self._open = model is not None and model.model_config.get("extra") == "allow"
         fields = model.model_fields if model else {}
         self._names = {
             field.alias or name: _repeats(field.annotation) for name, field in fields.items()
@@ -52,7 +53,7 @@ class QueryReader:
         if request.query_string:
             for name, text in request.query.items():
                 repeats = self._names.get(name)
-                if repeats is None:
+                if repeats is None and not self._open:
                     raise bad_request(f"query: {name[:64]!r} is not known here{self._known()}")
                 if "\0" in text:
                     raise bad_request(f"query: {name}: a NUL character")

@@ -1,5 +1,6 @@
 """What happened to an org's nodes, and how they fared: events and five-minute figures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -51,6 +52,15 @@ class BucketRow(NamedTuple):
     running: float | None
 
 
+class TrendRow(NamedTuple):
+    """Means of one node over one stored bucket, ratios of 0 to 1; None where nothing was known."""
+
+    node_id: str
+    bucket_ms: int
+    util: float | None
+    vram: float | None
+
+
 _EVENTS: Final = """
     SELECT event_id, (extract(epoch FROM happened_at) * 1000000)::bigint, node_id, kind, state,
            state_before, reason, message, count
@@ -81,6 +91,14 @@ _HISTORY: Final = """
     WHERE org_id = %(org)s AND node_id = %(node)s
       AND bucket >= to_timestamp(%(first)s) AND bucket < to_timestamp(%(end)s)
     GROUP BY at ORDER BY at
+"""
+
+_TRENDS: Final = """
+    SELECT node_id, (extract(epoch FROM bucket) * 1000)::bigint,
+           util_sum / nullif(util_count, 0), vram_sum / nullif(vram_count, 0)
+    FROM fabric_node_history
+    WHERE org_id = %(org)s AND node_id = ANY(%(nodes)s)
+      AND bucket >= to_timestamp(%(first)s) AND bucket < to_timestamp(%(end)s)
 """
 
 
@@ -134,6 +152,16 @@ class Past:
             cursor = connection.cursor(row_factory=tuple_row)
             await cursor.execute(_HISTORY, given)
             return [BucketRow._make(row) for row in await cursor.fetchall()]
+
+    async def trends(
+        self, org_id: str, node_ids: Sequence[str], *, first: int, end: int
+    ) -> list[TrendRow]:
+        """Give the stored buckets of some nodes, in no order; moments as in `history`."""
+        given = {"org": org_id, "nodes": list(node_ids), "first": first, "end": end}
+        async with self._database.tenant(org_id) as connection:
+            cursor = connection.cursor(row_factory=tuple_row)
+            await cursor.execute(_TRENDS, given)
+            return [TrendRow._make(row) for row in await cursor.fetchall()]
 
 
 def _moment(microseconds: int) -> datetime:
