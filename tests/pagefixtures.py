@@ -22,19 +22,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from playwright.async_api import Page, Route
 
+from citadel_k8s.api.page.policy import PAGE_HEADERS
 from tests.pagerows import NOW, Row, detail, fleet, hostile, rfc
 
 __all__ = ["Answers", "answer", "detail", "fleet", "hostile"]
 
-ORIGIN = "http://page.test"
+ORIGIN = "http://page.localhost"
 STATIC = Path(__file__).parents[1] / "citadel_k8s/api/static"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
-    " font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none';"
-    " require-trusted-types-for 'script'; trusted-types 'none'"
-)
-"""What the API says with the page, as long as it is not imported from there."""
-
 SUBJECTS = {
     "admin": {"kind": "user", "subject": "user:u1", "role": "admin"},
     "editor": {"kind": "user", "subject": "user:u2", "role": "editor"},
@@ -100,7 +94,7 @@ class Answers:
             await route.fulfill(status=404, body="not found")
             return
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        headers = {"Content-Type": kind, "Content-Security-Policy": _policy()}
+        headers = {"Content-Type": kind, **PAGE_HEADERS}
         await route.fulfill(status=200, body=file.read_bytes(), headers=headers)
 
     async def _api(self, route: Route, path: str, asked: dict[str, list[str]]) -> None:
@@ -221,14 +215,6 @@ async def answer(
     answers = Answers(fleet() if rows is None else rows, folder, **more)
     await page.route("**/*", answers.handle)
     return answers
-
-
-def _policy() -> str:
-    try:
-        from citadel_k8s.api.page import policy  # noqa: PLC0415
-    except ImportError:
-        return POLICY
-    return getattr(policy, "POLICY", POLICY)
 
 
 async def _json(
