@@ -21,7 +21,6 @@ _SOURCES: Final = {
 _UNUSED: Final = (
     "accelerometer",
     "autoplay",
-    "bluetooth",
     "browsing-topics",
     "camera",
     "clipboard-read",
@@ -42,7 +41,6 @@ _UNUSED: Final = (
     "screen-wake-lock",
     "serial",
     "usb",
-    "web-share",
     "xr-spatial-tracking",
 )
 
