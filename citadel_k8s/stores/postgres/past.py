@@ -93,13 +93,14 @@ _HISTORY: Final = """
     GROUP BY at ORDER BY at
 """
 
-_TRENDS: Final = """
+TRENDS: Final = """
     SELECT node_id, (extract(epoch FROM bucket) * 1000)::bigint,
            util_sum / nullif(util_count, 0), vram_sum / nullif(vram_count, 0)
     FROM fabric_node_history
     WHERE org_id = %(org)s AND node_id = ANY(%(nodes)s)
       AND bucket >= to_timestamp(%(first)s) AND bucket < to_timestamp(%(end)s)
 """
+"""Buckets of some nodes as they are stored."""
 
 
 class Past:
@@ -160,7 +161,7 @@ class Past:
         given = {"org": org_id, "nodes": list(node_ids), "first": first, "end": end}
         async with self._database.tenant(org_id) as connection:
             cursor = connection.cursor(row_factory=tuple_row)
-            await cursor.execute(_TRENDS, given)
+            await cursor.execute(TRENDS, given)
             return [TrendRow._make(row) for row in await cursor.fetchall()]
 
 

@@ -1,21 +1,26 @@
 """The API as it is deployed, with both servers behind it, and without them."""
 
 import asyncio
-import base64
-import hashlib
-import html
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import redis.asyncio
 
+from citadel_k8s.api.fabric.shelf import HOLD_SECONDS
 from citadel_k8s.api.frame import limiter
+from citadel_k8s.api.page.files import STATIC
 from citadel_k8s.config.server import ApiSettings
 from citadel_k8s.constants import STATUS_STREAM
 from citadel_k8s.local.valkey import Valkey
+from citadel_k8s.stores.entries import EntryId
+from citadel_k8s.stores.orgstream import OrgStreams, Told
 from citadel_k8s.stores.postgres.audit import Audit
+from citadel_k8s.stores.postgres.database import Database
 from tests.integration.api.conftest import WholeApi, populated, running
+from tests.integration.api.events.test_whole import until
+from tests.orgfeed import node
 
 MESSAGE = {
     "version": "1.0",
@@ -47,6 +52,24 @@ BEAT = {
     "maxLen": 10000,
     "approx": True,
 }
+
+
+def delta(node_id: str) -> str:
+    return json.dumps(node(node_id, state="Online", profile={"name": node_id}))
+
+
+class Mesh:
+    """Adds nodes of acme to what is stored, as the mesh does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, node_id: str) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO nodes (org_id, node_id, source) VALUES (%s, %s, 'mesh')",
+                ("acme", node_id),
+            )
 
 
 async def test_it_is_ready_and_describes_all_rooms(api: WholeApi):
@@ -168,34 +191,75 @@ async def test_a_socket_without_an_upgrade_is_told_to_ask_for_one_as_described(
     assert "Upgrade" in described["components"]["responses"]["426"]["headers"]
 
 
-async def test_where_a_sign_in_ends_and_a_code_is_shown_there_is_a_page_without_script(
-    api: WholeApi,
+async def test_the_page_is_where_a_sign_in_ends_and_where_a_code_is_shown(api: WholeApi):
+    built = (STATIC / "index.html").is_file()
+    for path in ("/", "/device?code=CLVQ-ZKGX"):
+        async with api.client.get(api.url(path)) as response:
+            text = await response.text()
+            assert response.status == (200 if built else 503)
+            assert "unsafe" not in response.headers["Content-Security-Policy"]
+        assert 'id="page"' in text if built else "make page" in text
+    status, body, _ = await api.ask("/api/settings", who="viewer")
+    assert (status, body["timeoutSeconds"]) == (200, 100.0)
+
+
+async def rows_and_place(api: WholeApi, query: str = "") -> tuple[list[str], str | None, Any]:
+    status, body, headers = await api.ask(f"/api/fabric/nodes{query}", who="viewer")
+    assert status == 200
+    return [row["id"] for row in body], headers.get("X-Citadel-Position"), headers
+
+
+async def test_nothing_is_lost_between_a_list_and_the_stream_that_goes_on_after_it(api: WholeApi):
+    streams, fleet = OrgStreams(api.redis_url), Mesh(api.database)
+    # Before anything was ever told there is no place to go on from.
+    assert (await rows_and_place(api))[:2] == ([], None)
+    await streams.tell([Told("acme", delta("old"))])
+    await asyncio.sleep(HOLD_SECONDS)
+    await fleet.add("n1")
+    rows, place, _ = await rows_and_place(api)
+    assert rows == ["n1"]
+
+    # Told after the rows were read, and before anybody listens.
+    await fleet.add("n2")
+    await streams.tell([Told("acme", delta("n2"))])
+    await streams.tell([Told("other", delta("theirs"))])
+    url = api.url(f"/api/fabric/events?after={place}")
+    async with api.client.get(url, headers=api.headers["viewer"]) as response:
+        seen = await until(response, "node")
+    assert not {"snapshot", "reset"} & {event.get("event") for event in seen}
+    assert [json.loads(e["data"])["id"] for e in seen if e.get("event") == "node"] == ["n2"]
+    await streams.close()
+
+
+async def test_the_place_is_that_of_the_reading_which_others_are_given_too(api: WholeApi):
+    streams, fleet = OrgStreams(api.redis_url), Mesh(api.database)
+    await streams.tell([Told("acme", delta("old"))])
+    for name in ("n1", "n2", "n3"):
+        await fleet.add(name)
+    _, place, headers = await rows_and_place(api, "?limit=1")
+    await streams.tell([Told("acme", delta("n2"))])
+    # The same reading, a second page of it, and a 304: none may claim what was told since.
+    assert (await rows_and_place(api))[1] == place
+    assert (await rows_and_place(api, f"?limit=1&cursor={headers['X-Next-Cursor']}"))[1] == place
+    etag = {"If-None-Match": headers["ETag"]}
+    status, _, unchanged = await api.ask("/api/fabric/nodes?limit=1", who="viewer", headers=etag)
+    assert (status, unchanged["X-Citadel-Position"]) == (304, place)
+    await asyncio.sleep(HOLD_SECONDS)
+    _, later, _ = await rows_and_place(api)
+    assert later is not None
+    assert place is not None
+    assert EntryId.parse(later) > EntryId.parse(place)
+    await streams.close()
+
+
+async def test_a_list_without_redis_has_no_place_and_comes_all_the_same(
+    api: WholeApi, own_valkey: Valkey
 ):
-    async with api.client.get(api.url("/")) as response:
-        assert (response.status, response.content_type) == (200, "text/html")
-        page = await response.text()
-        policy = response.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    style = page.partition("<style>")[2].partition("</style>")[0]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"'sha256-{digest}'" in policy
-    for link in ("/api/session", "/api/openapi.json", "/api/fabric/nodes"):
-        assert f'href="{link}"' in page
-        assert (await api.ask(link, who="viewer"))[0] == 200
-    assert "<script" not in page
-
-
-async def test_the_page_of_a_code_says_how_to_approve_it_and_passes_no_markup_on(api: WholeApi):
-    async with api.client.get(api.url("/device?code=CLVQ-ZKGX")) as response:
-        page = await response.text()
-    assert "user_code=CLVQ-ZKGX" in page
-    assert "/api/fabric/device-auth/approve" in page
-    evil = {"code": """<b x="'$(id)"""}
-    async with api.client.get(api.url("/device"), params=evil) as response:
-        page = await response.text()
-    assert response.status == 200
-    assert "<b x" not in page
-    assert html.escape("""'user_code=<b x="'"'"'$(id)'""") in page
-    async with api.client.get(api.url("/device?code=" + "x" * 33)) as response:
-        assert response.status == 400
+    streams = OrgStreams(api.redis_url)
+    await streams.tell([Told("acme", delta("old"))])
+    assert (await rows_and_place(api))[1]
+    await own_valkey.stop()
+    await asyncio.sleep(HOLD_SECONDS)
+    assert (await rows_and_place(api))[:2] == ([], None)
+    await own_valkey.start()
+    await streams.close()

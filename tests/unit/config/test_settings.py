@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from citadel_k8s.config.agent import AgentSettings
 from citadel_k8s.config.base import load
 from citadel_k8s.config.operator import OperatorSettings
+from citadel_k8s.config.server import ApiSettings
 from citadel_k8s.errors import ConfigError
 
 
@@ -197,3 +198,19 @@ def test_an_address_for_alerts_is_one_of_http(tmp_path: Path) -> None:
     file.write_text("alerts: {alertmanagerUrl: 'ftp://alerts'}")
     with pytest.raises(ConfigError, match="alertmanagerUrl"):
         load(OperatorSettings, file=file, env={})
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "grafana.example", "//grafana.example", "ftp://x", "https://"]
+)
+def test_what_the_page_would_link_to_is_a_web_address(url: str, file: Path) -> None:
+    file.write_text(f"page:\n  grafanaUrl: {url}\n")
+    with pytest.raises(ConfigError, match="grafanaUrl"):
+        load(ApiSettings, file=file, env={})
+
+
+def test_the_page_links_to_grafana_if_that_is_set(file: Path) -> None:
+    file.write_text("page:\n  grafanaUrl: https://g.example/d/x?var-node={node}\n")
+    settings = load(ApiSettings, file=file, env={})
+    assert settings.page.grafana_url == "https://g.example/d/x?var-node={node}"
+    assert load(ApiSettings, env={}).page.grafana_url is None

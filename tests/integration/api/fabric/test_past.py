@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+from citadel_k8s.stores.postgres.past import TRENDS
 from tests.integration.api.fabric.world import CLOCK, World
 from tests.unit.api.frame.serving import Running
 
@@ -115,3 +116,67 @@ async def test_administrators_see_who_did_what(world: World, api: Running) -> No
 
     assert (await api.ask("/api/fabric/audit?cursor=zzz", who="admin"))[0] == 400
     assert (await api.ask("/api/fabric/audit", who="editor"))[0] == 403
+
+
+async def add_bucket(
+    world: World, node: str, ago: int, *, org: str = "acme", **sums: object
+) -> None:
+    at = datetime.fromtimestamp((int(CLOCK.now()) // 300 - ago) * 300, UTC)
+    given = {"util": None, "vram": None, "count": 1} | sums
+    await world.run(
+        "INSERT INTO fabric_node_history (org_id, node_id, bucket, beats, util_sum, util_count,"
+        " vram_sum, vram_count) VALUES (%s, %s, %s, 10, %s, %s, %s, %s)",
+        org, node, at, given["util"], given["count"], given["vram"], given["count"],
+    )  # fmt: skip
+
+
+async def test_trends_are_the_last_half_hour_with_gaps_as_gaps(world: World, api: Running) -> None:
+    await add_bucket(world, "n1", 0, util=1.0, vram=2.0, count=4)
+    await add_bucket(world, "n1", 2, util=0.12345, vram=None)
+    await add_bucket(world, "n1", 5, util=0.0, vram=0.5)
+    await add_bucket(world, "n1", 6, util=9.0, vram=9.0)
+    await add_bucket(world, "n1", -1, util=9.0, vram=9.0)
+    await add_bucket(world, "n2", 1, util=None, vram=None, count=0)
+    await add_bucket(world, "n3", 1, util=1.0, vram=1.0, org="other")
+    await add_bucket(world, "n4", 1, util=1.0, vram=1.0)
+
+    status, body, _ = await api.ask("/api/fabric/trends?nodes=n1,n2,n3,never", who="viewer")
+
+    assert status == 200
+    first = (int(CLOCK.now()) // 300 - 5) * 300
+    assert body["bucketSeconds"] == 300
+    assert datetime.fromisoformat(body["start"]).timestamp() in {first, first - 300}
+    assert body["nodes"] == {
+        "n1": {
+            "util": [0.0, None, None, 0.123, None, 0.25],
+            "vram": [0.5, None, None, None, None, 0.5],
+        },
+        "n2": {"util": [None] * 6, "vram": [None] * 6},
+    }
+
+
+async def test_trends_that_cannot_be_asked_for_are_refused(api: Running) -> None:
+    many = ",".join(f"n{number}" for number in range(101))
+    for query in ("", "?nodes=", "?nodes=,", f"?nodes={many}", "?nodes=a%20b", "?nodes=n1&x=1"):
+        status, _, _ = await api.ask(f"/api/fabric/trends{query}", who="viewer")
+        assert status == 400, query
+    assert (await api.ask("/api/fabric/trends?nodes=n1", who="device"))[0] == 403
+    hundred = ",".join(f"n{number}" for number in range(100))
+    status, body, _ = await api.ask(f"/api/fabric/trends?nodes={hundred},n1", who="viewer")
+    assert (status, body["nodes"]) == (200, {})
+
+
+async def test_trends_of_a_hundred_nodes_are_found_by_the_index(world: World) -> None:
+    await world.run(
+        "INSERT INTO fabric_node_history (org_id, node_id, bucket, beats)"
+        " SELECT 'acme', 'n' || n, date_bin('5 min', now(), 'epoch') - b * interval '5 min', 10"
+        " FROM generate_series(1, 400) n, generate_series(0, 99) b"
+    )
+    await world.run("ANALYZE fabric_node_history")
+    given = {"org": "acme", "nodes": [f"n{n}" for n in range(1, 101)]}
+    given |= {"first": CLOCK.now() - 1800, "end": CLOCK.now() + 300}
+    async with world.database.tenant("acme") as connection:
+        cursor = await connection.execute("EXPLAIN (ANALYZE) " + TRENDS, given)
+        plan = "\n".join(str(row) for row in await cursor.fetchall())
+    assert "Seq Scan" not in plan
+    assert "Index" in plan
