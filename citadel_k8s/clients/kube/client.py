@@ -57,6 +57,7 @@ class KubeClient:
         *,
         environ: Mapping[str, str] | None = None,
         timeout: float = REQUEST_TIMEOUT,
+        context: str | None = None,
     ) -> "KubeClient":
         """Read the credentials; the first request opens the connection.
 
@@ -67,13 +68,15 @@ class KubeClient:
             ``~/.kube/config``.
         timeout : float
             Seconds for each request.
+        context : str or None
+            The context of the kubeconfig; its current one if None.
 
         Raises
         ------
         ConfigError
             If there are no credentials; says what to do.
         """
-        renew = functools.partial(configure, kubeconfig, environ)
+        renew = functools.partial(configure, kubeconfig, environ, context)
         return cls(Transport(await renew(), timeout, renew))
 
     def with_token(self, token: str) -> "KubeClient":
@@ -280,6 +283,16 @@ class KubeClient:
     ) -> Object:
         """Ask for anything else; see `Transport.request`."""
         return await self._transport.request(method, path, query=query, body=body, timeout=timeout)
+
+    async def date(self, *, timeout: float | None = None) -> str | None:
+        """Give the API server's clock, as the ``Date`` of an answer; see `Transport.date`."""
+        return await self._transport.date("/version", timeout=timeout)
+
+    def watch(
+        self, path: str, query: Mapping[str, str], *, silence: float
+    ) -> AsyncGenerator[Object]:
+        """Watch a collection; see `Transport.lines`. Close it (`contextlib.aclosing`)."""
+        return self._transport.lines(path, {**query, "watch": "1"}, silence=silence)
 
     async def issuer(self, *, timeout: float | None = None) -> tuple[str, Object]:
         """Give who signs this cluster's service-account tokens, and the keys (a JWKS)."""

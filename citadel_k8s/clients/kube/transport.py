@@ -7,7 +7,7 @@ cost several times the memory and the time, and know nothing of our own kinds.
 import asyncio
 import copy
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlencode, urlsplit
@@ -39,6 +39,9 @@ NOT_ALLOWED: Final = -2
 
 Guard = Callable[[], float]
 """Gives the seconds for which this process may still write; 0 or less: it may not."""
+
+_LINE_MAX: Final = 16 * 1024 * 1024
+"""Bytes of one line of a watch: etcd keeps no object of over 1.5 MiB."""
 
 _MESSAGE_MAX: Final = 1000
 """Longest quotation of a server's answer, in characters."""
@@ -145,6 +148,65 @@ class Transport:
         self._refused = answer.status == UNAUTHORIZED
         return _parse(asked, answer, data)
 
+    async def date(self, path: str, *, timeout: float | None = None) -> str | None:
+        """Give the ``Date`` of the server's answer to a GET, whatever it answers.
+
+        Raises
+        ------
+        KubeError
+            With status 0 when there was no answer.
+        """
+        limit = timeout or self._timeout
+        url = f"{self.configuration.host}{path}"
+        try:
+            headers = await self._headers("application/json")
+            answer, _ = await self._answer("GET", url, headers, None, limit)
+        except TimeoutError as error:
+            raise KubeError(0, f"GET {path}: no answer within {limit:.3g} s") from error
+        except (aiohttp.ClientError, OSError, config.ConfigException) as error:
+            raise KubeError(0, f"GET {path}: {str(error) or type(error).__name__}") from error
+        return answer.headers.get("Date")
+
+    async def lines(
+        self, path: str, query: Mapping[str, str], *, silence: float
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Give the JSON objects of a watch, one a line, until the server ends it.
+
+        Parameters
+        ----------
+        silence : float
+            Seconds without a byte after which it is given up.
+
+        Raises
+        ------
+        KubeError
+            It was refused (with the status), broke off, or fell silent.
+        """
+        asked = f"GET {path} (watch)"
+        url = f"{self.configuration.host}{path}?{urlencode(query)}"
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
+        try:
+            await self._renew_token()
+            headers = await self._headers("application/json") | {"Accept": "application/json"}
+            async with asyncio.timeout(self._timeout):
+                answer = await self._rest.request(
+                    "GET", url, headers=headers, _request_timeout=limit
+                )
+                self._refused = answer.status == UNAUTHORIZED
+                if answer.status != 200:  # noqa: PLR2004 - all that a watch begins with
+                    _parse(asked, answer, await answer.read())
+            content: aiohttp.StreamReader = answer.response.content
+            try:
+                async for line in _lines(content, silence):
+                    if (document := _object(line)) is not None:
+                        yield document
+            finally:
+                answer.response.close()
+        except TimeoutError as error:
+            raise KubeError(0, f"{asked}: silent for {silence:g} s") from error
+        except (aiohttp.ClientError, OSError, config.ConfigException, ConfigError) as error:
+            raise KubeError(0, f"{asked}: {str(error) or type(error).__name__}") from error
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self._rest.close()
@@ -188,12 +250,15 @@ class Transport:
 
 
 async def configure(
-    kubeconfig: Path | None, environ: Mapping[str, str] | None = None
+    kubeconfig: Path | None,
+    environ: Mapping[str, str] | None = None,
+    context: str | None = None,
 ) -> Configuration:
     """Find out which API server to ask, and as whom.
 
     A kubeconfig that was named wins, then ``KUBECONFIG``, then the service account of the pod,
-    then ``~/.kube/config``, as in the client for Go.
+    then ``~/.kube/config``, as in the client for Go. A context that is named is one of a
+    kubeconfig's.
 
     Raises
     ------
@@ -205,17 +270,35 @@ async def configure(
     named = kubeconfig or _first_file(env.get("KUBECONFIG", ""))
     home = Path(env.get("HOME", "/nonexistent")) / ".kube" / "config"
     try:
-        if named is None and env.get("KUBERNETES_SERVICE_HOST"):
+        if named is None and context is None and env.get("KUBERNETES_SERVICE_HOST"):
             config.load_incluster_config(found)
             return found
         path = named or home
         if not path.is_file():
             raise ConfigError(_where_to_get_one(named))
-        await config.load_kube_config(str(path), client_configuration=found, persist_config=False)
+        await config.load_kube_config(
+            str(path), context=context, client_configuration=found, persist_config=False
+        )
     except (config.ConfigException, OSError, yaml.YAMLError, ValueError, TypeError) as error:
         source = f"kubeconfig {named or home}" if named or home.is_file() else "service account"
         raise ConfigError(f"{source}: {error}") from error
     return found
+
+
+async def _lines(content: aiohttp.StreamReader, silence: float) -> AsyncGenerator[bytes]:
+    rest = bytearray()
+    while True:
+        async with asyncio.timeout(silence):
+            chunk = await content.readany()
+        if not chunk:
+            return
+        rest += chunk
+        *whole, last = rest.split(b"\n") if b"\n" in chunk else (rest,)
+        for line in whole:
+            yield bytes(line)
+        rest = bytearray(last)
+        if len(rest) > _LINE_MAX:
+            raise aiohttp.ClientPayloadError(f"a line is over {_LINE_MAX >> 20} MiB")
 
 
 def _proxy(host: str) -> str | None:
