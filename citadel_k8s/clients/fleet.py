@@ -14,9 +14,9 @@ from citadel_k8s.errors import CitadelError
 Row: TypeAlias = dict[str, Any]
 """One node, as `models.views.NodeSummary`.
 
-Rows of FabricNodes have three keys more: ``object`` (the object's name), ``created`` (RFC 3339) and
-``summary``, the texts of the printer columns (``gpus``, ``util``, ``vram``, ``models``,
-``requests``), for an object has no figures that move."""
+Rows of FabricNodes have four keys more: ``object`` (the object's name), ``created`` and
+``confirmed`` (RFC 3339), and ``summary``, the texts of the printer columns (``gpus``, ``util``,
+``vram``, ``models``, ``requests``), for an object has no figures that move."""
 
 Detail: TypeAlias = dict[str, Any]
 """As `models.views.NodeDetail`; of a FabricNode ``object`` has the whole object."""
@@ -61,6 +61,10 @@ class NotFoundError(FleetError):
 
 
 ChangeKind: TypeAlias = Literal["all", "node", "gone", "event", "cut", "back"]
+
+
+Subject: TypeAlias = Literal["nodes", "events"]
+"""What is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ class FleetSource(Protocol):
         """Ask a node itself; one that does not answer is no error (``live`` is False)."""
         ...
 
-    async def models(self, part: str | None = None) -> list[Served]:
+    async def models(self, named: str | None = None) -> list[Served]:
         """Give the models, or those with a part of the name, and who serves them now."""
         ...
 
@@ -143,10 +147,11 @@ class FleetSource(Protocol):
         """
         ...
 
-    def watch(self) -> AsyncGenerator[Change]:
-        """Tell all rows, then what changes, for as long as it is asked.
+    def watch(self, what: Subject = "nodes") -> AsyncGenerator[Change]:
+        """Tell all rows and then what changes, or what happens, for as long as it is asked.
 
-        It comes back by itself after cuts. Close it (`contextlib.aclosing`).
+        It begins with an ``all``, without rows where events are asked for. It comes back by
+        itself after cuts. Close it (`contextlib.aclosing`).
 
         Raises
         ------

@@ -5,6 +5,7 @@ import aiohttp
 from kubernetes.aio.client.configuration import Configuration
 
 class RESTResponse:
+    response: aiohttp.ClientResponse
     status: int
     reason: str | None
     @property
