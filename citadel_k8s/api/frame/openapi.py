@@ -183,6 +183,8 @@ def _responses(route: Route, index: int, schemas: _Schemas) -> dict[str, Any]:
 def _refused_with(route: Route) -> list[int]:
     # A public route too may look for a credential in what it is sent, and for what is named there.
     statuses = [400, 429, 500, 503] if route.cost == 0 else [400, 401, 403, 404, 429, 500, 503]
+    if _PARTS.search(route.path):
+        statuses.append(404)
     if route.method not in {"GET", "HEAD"}:
         statuses.append(409)
     if route.body is not None:
