@@ -1,10 +1,8 @@
 """The fleet as FabricNodes tell it, of the cluster that a kubeconfig names."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, Final, cast
-from urllib.parse import quote
+from typing import Final
 
 from typing_extensions import override
 
@@ -24,37 +22,21 @@ from citadel_k8s.clients.fleet import (
 )
 from citadel_k8s.clients.kube import KubeClient, Object
 from citadel_k8s.clients.objectevents import event_of, served_of
+from citadel_k8s.clients.objectwatch import EVENTS, ObjectWatch, about
 from citadel_k8s.clients.podstatus import ask_agent
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.fleetfilter import Filter
-from citadel_k8s.domain.fleetrows import object_row, ordered, part
+from citadel_k8s.domain.fleetrows import object_row, ordered, part, parts
 from citadel_k8s.domain.proxy import TEXT_MAX
 from citadel_k8s.errors import KubeError, WireError
 from citadel_k8s.models.codec import parse_timestamp
-from citadel_k8s.models.fabricnode import GROUP, KIND, PLURAL, VERSION
 
-RETRY_FIRST: Final = 1.0
-"""Seconds before the first attempt after a cut."""
-
-RETRY_MAX: Final = 30.0
-"""Seconds between attempts at the most."""
-
-WATCH_SECONDS: Final = 240
-"""Seconds for which one watch is asked; API servers end them after 300 at the earliest."""
-
-SILENCE: Final = WATCH_SECONDS + 20.0
-"""Seconds without a byte after which a watch is given up: the server should have ended it."""
-
-_PATH: Final = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
-_EVENTS: Final = "/api/v1/namespaces/default/events"
 _CHUNK: Final = "500"
-_GONE: Final = 410
 _NOT_FOUND: Final = 404
 _REFUSED: Final = {
     401: "; log in to the cluster again, or name another --context",
     403: "; somebody who may must let you: `kubectl create clusterrolebinding …`",
 }
-_FINAL: Final = frozenset({400, 401, 403, _NOT_FOUND, 405})
 
 
 class ObjectFleet(FleetSource):
@@ -122,10 +104,10 @@ class ObjectFleet(FleetSource):
         if node is not None:
             node = str(part(await self._object(node), "metadata").get("name"))
         found: list[Happening] = []
-        query = {"fieldSelector": _about(node), "limit": _CHUNK}
+        query = {"fieldSelector": about(node), "limit": _CHUNK}
         while True:
-            answer = await self._asked(_EVENTS, query)
-            found += [event_of(raw) for raw in answer.get("items") or []]
+            answer = await self._asked(EVENTS, query)
+            found += [event_of(raw) for raw in parts(answer, "items")]
             more = part(answer, "metadata").get("continue")
             if not more:
                 break
@@ -135,44 +117,10 @@ class ObjectFleet(FleetSource):
 
     @override
     async def watch(self, what: Subject = "nodes") -> AsyncGenerator[Change]:
-        place = _Place(self._row, what)
-        failed = 0
-        while True:
-            try:
-                if place.version is None:
-                    answer = await self._asked(place.path, place.query)
-                    if failed:
-                        yield Change("back")
-                    failed = 0
-                    yield place.begin(answer)
-                stream = self._client.watch(place.path, place.watch_query(), silence=SILENCE)
-                async with aclosing(stream):
-                    async for event in stream:
-                        for change in place.take(event):
-                            if failed:
-                                yield Change("back")
-                            failed = 0
-                            yield change
-                # That one is ended by the server is how it should be: go on from there.
-                if place.version is not None and not failed:
-                    await asyncio.sleep(RETRY_FIRST)
-                    continue
-                message = "the API server ended the watch"
-            except FleetError as error:
-                if error.status in _FINAL:
-                    raise
-                message = str(error)
-            except KubeError as error:
-                if error.status == _GONE:
-                    place.version = None
-                    continue
-                if error.status in _FINAL:
-                    raise self._told(error) from error
-                message = str(self._told(error))
-            failed += 1
-            pause = min(RETRY_MAX, RETRY_FIRST * 2 ** (failed - 1))
-            yield Change("cut", message=message, seconds=pause)
-            await asyncio.sleep(pause)
+        watch = ObjectWatch(self._client, what, row=self._row, told=self._told)
+        async with aclosing(watch.changes()) as changes:
+            async for change in changes:
+                yield change
 
     @override
     async def close(self) -> None:
@@ -204,8 +152,6 @@ class ObjectFleet(FleetSource):
         try:
             return await self._client.request("GET", path, query=query)
         except KubeError as error:
-            if error.status == _GONE:
-                raise
             raise self._told(error) from error
 
     def _told(self, error: KubeError) -> FleetError:
@@ -223,62 +169,6 @@ class ObjectFleet(FleetSource):
             status=error.status,
             retry_after=error.retry_after,
         )
-
-
-class _Place:
-    """How far a watch is."""
-
-    def __init__(self, row: Callable[[Object], Row], what: Subject) -> None:
-        self.version: str | None = None
-        self.path = _EVENTS if what == "events" else _PATH
-        self.query = {"fieldSelector": _about(None)} if what == "events" else {}
-        self._row = row
-        self._events = what == "events"
-
-    def begin(self, listed: Object) -> Change:
-        """Begin anew with a list."""
-        self.version = str(part(listed, "metadata").get("resourceVersion") or "0")
-        if self._events:
-            return Change("all")
-        rows = [self._row(raw) for raw in cast("list[Object]", listed.get("items") or [])]
-        return Change("all", rows=ordered(rows))
-
-    def watch_query(self) -> dict[str, str]:
-        """Give what to ask for."""
-        return {
-            **self.query,
-            "resourceVersion": self.version or "0",
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(WATCH_SECONDS),
-        }
-
-    def take(self, event: Object) -> list[Change]:
-        """Give what one line says."""
-        raw: Any = event.get("object")
-        if not isinstance(raw, dict):
-            return []
-        found = cast("Object", raw)
-        kind = event.get("type")
-        if kind == "ERROR":
-            # History is shorter than this was away.
-            raise KubeError(int(found.get("code") or 0), str(found.get("message") or "the watch"))
-        self.version = str(part(found, "metadata").get("resourceVersion") or self.version)
-        if kind == "BOOKMARK":
-            return []
-        if self._events:
-            return [] if kind == "DELETED" else [_happened(found)]
-        row = self._row(found)
-        return [Change("gone" if kind == "DELETED" else "node", str(row["id"]), row=row)]
-
-
-def _happened(raw: Object) -> Change:
-    event = event_of(raw)
-    return Change("event", str(event.get("node", "")), event=event)
-
-
-def _about(node: str | None) -> str:
-    named = "" if node is None else f",involvedObject.name={quote(node)}"
-    return f"involvedObject.kind={KIND}{named}"
 
 
 def _at(event: Happening) -> float:

@@ -62,7 +62,7 @@ async def ask_agent(client: KubeClient, node: str, node_id: str) -> dict[str, An
     try:
         said = await client.request("GET", path, query={"fresh": "1"}, timeout=TIMEOUT)
     except KubeError as error:
-        # An agent never says 403, and the API server let this one list pods: its 401 is the agent's.
+        # An agent never says 403; and as the API server let this one list pods, 401 is the agent's.
         if error.status == _FORBIDDEN:
             raise
         step = _step(error)
