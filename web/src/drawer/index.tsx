@@ -1,0 +1,5 @@
+/** The drawer of one node. */
+
+export default function NodeDrawer() {
+  return null;
+}

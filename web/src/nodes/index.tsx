@@ -1,0 +1,5 @@
+/** The Nodes tab. */
+
+export function NodesTab() {
+  return null;
+}

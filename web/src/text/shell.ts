@@ -1,0 +1,124 @@
+/** Words of the page's frame: head, banners, sign-in, help. */
+
+const counted = (count: number, one: string, many: string) =>
+  `${count} ${count === 1 ? one : many}`;
+
+export const shell = {
+  product: "Fabric",
+  title: (unhealthy: number) => (unhealthy > 0 ? `(${unhealthy}) Fabric` : "Fabric"),
+  signInTitle: "Sign in · Fabric",
+  skip: "Skip to the content",
+  tabs: "Views",
+  tab: { nodes: "Nodes", models: "Models", events: "Events", access: "Access" },
+  loading: "Loading",
+  loaded: (tab: string) => `${tab} shown`,
+
+  pause: "Pause",
+  resume: "Go on",
+  pauseTitle: "Pause: nothing on the page moves until you go on",
+  resumeTitle: "Go on from where it was paused",
+  retryNow: "Retry now",
+  link: {
+    connecting: "Connecting",
+    live: "Live",
+    waiting: (seconds: number) => (seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting"),
+    polling: "Polling",
+    paused: "Paused",
+    signedOut: "Signed out",
+  },
+  linkTitle: {
+    connecting: "The first answer is awaited.",
+    live: "Changes arrive as they happen.",
+    waiting: (why: string) => `The connection is gone: ${why}.`,
+    polling: (why: string) => `The list is asked for every 30 s: ${why}.`,
+    paused: "You paused the page. What is shown is what was known then.",
+    signedOut: "The session has ended.",
+  },
+  announced: {
+    waiting: "Connection lost",
+    live: "Connected again",
+    polling: "Connected again, polling every 30 seconds",
+  },
+
+  theme: (name: string) => `Theme: ${name}`,
+  themes: { auto: "as the system", light: "light", dark: "dark" },
+  help: "Help and shortcuts",
+  user: (name: string) => `Signed in as ${name}`,
+  account: "Account",
+  role: "Role",
+  org: "Org",
+  email: "E-mail",
+  until: "Signed in until",
+  signOut: "Sign out",
+  signOutFailed: (why: string) => `Not signed out: ${why}`,
+  somebody: "somebody",
+
+  changed: (node: string, state: string, others: number) =>
+    others > 0
+      ? `${node} is ${state}; ${counted(others, "other", "others")} changed`
+      : `${node} is ${state}`,
+
+  down: (clock: string, ago: string) =>
+    `Cannot reach the API; showing what was known at ${clock} (${ago}).`,
+  downFromStart: "Cannot reach the API; nothing has been shown yet.",
+  downWhy: (why: string) => `Reason: ${why}.`,
+  ingest: (length: string, clock: string) =>
+    `The control plane has not taken in heartbeats for ${length}: states are as of ${clock}.`,
+  ingestUnknown:
+    "The control plane cannot say up to when heartbeats are counted: states may be old.",
+  ingestWhy: (why: string) => `Reason: ${why}`,
+  pausedSince: (clock: string) => `Paused: everything is as it was at ${clock}.`,
+
+  chunkTitle: "This view could not be loaded",
+  chunkText:
+    "Either the API cannot be reached, or it was upgraded since this page was opened. Reloading brings the present version; the address keeps where you are.",
+  brokenTitle: "This view stopped working",
+  brokenText: "That is a defect of the page. The rest of it works on.",
+  again: "Try again",
+  reload: "Reload the page",
+
+  signIn: "Sign in",
+  signInTo: "Sign in to Fabric",
+  ended:
+    "Your session has ended: it expired, was revoked, or was closed elsewhere. What the page showed is cleared.",
+  oidc: "Continue with your organisation",
+  or: "or",
+  linkLabel: "Login link",
+  linkHint: "Paste the whole link, or what stands after “token=”. It works once, for 15 minutes.",
+  linkNone: "That is no login link: it holds no token that begins with “cl_”.",
+  linkSend: "Sign in with the link",
+  linkHow: "How to get a link",
+  linkAdmin: "An admin makes one where the API runs:",
+  linkCommand: "citadel-k8s user link you@example.org --config api.yaml",
+  linkFirst: "Nobody is in yet? The first admin comes from:",
+  linkFirstCommand: "citadel-k8s bootstrap --upgrade --config api.yaml",
+  copyCommand: "Copy the command",
+  methodsFailed: (why: string) => `How to sign in could not be learned: ${why}.`,
+  refusedHere:
+    "The API refuses sign-ins from this address: its publicUrl is another one. Open the page there.",
+
+  needsRole: (role: string) => `This needs the role ${role}`,
+  yourRole: (role: string) => `Yours is ${role}. An admin of your org can change that.`,
+  noRole: "You are not signed in as a person. Sign in to do this.",
+
+  helpTitle: "Help",
+  keysTitle: "Shortcuts",
+  keys: [
+    ["/", "search"],
+    ["j / k", "next, previous node"],
+    ["Enter", "open the node"],
+    ["Esc", "close"],
+    ["r", "ask the node itself, in its drawer"],
+    ["1 – 4", "nodes, models, events, access"],
+    ["p", "pause, go on"],
+    ["?", "this help"],
+  ],
+  statesTitle: "States",
+  aboutTitle: "How sure the page is",
+  ages: "Ages are counted by the server's clock. What is older than a heartbeat's interval is dimmed; what a silent node said last is marked as last known and counts in no sum.",
+  skew: (length: string, ahead: boolean) =>
+    `Your browser's clock is ${length} ${ahead ? "ahead of" : "behind"} the server's; that does not matter here.`,
+  timing: (interval: number, stale: number, timeout: number) =>
+    `Nodes speak every ${interval} s; they are Stale after ${stale} s of silence and Offline after ${timeout} s.`,
+  version: (version: string) => `Control plane ${version}.`,
+} as const;
