@@ -113,6 +113,15 @@ class Cluster:
         )
         return parts(answer, "items")
 
+    async def fabric_nodes(self) -> list[dict[str, Any]]:
+        """Give the FabricNodes; where their kind is not served there are none."""
+        try:
+            return await self.api.list_fabric_nodes()
+        except KubeError as error:
+            if error.status == NOT_FOUND:
+                return []
+            raise
+
     async def policy(self, name: str) -> tuple[Object | None, Object | None]:
         """Give an admission policy and its binding, which has its name; None for what is not."""
         found = await self._maybe(f"{_ADMISSION}/validatingadmissionpolicies/{name}")

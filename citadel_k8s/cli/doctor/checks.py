@@ -163,7 +163,7 @@ class Checks:
         found = await self._daemonsets()
         heard = False
         if not found:
-            nodes, _ = await unless_forbidden(self._seen.api.list_fabric_nodes)
+            nodes, _ = await unless_forbidden(self._seen.fabric_nodes)
             heard = any(map(pipeline.heard, nodes or ()))
         return [workloads.agents(found, self._seen.space, heard=heard)]
 
@@ -194,7 +194,7 @@ class Checks:
         return [pipeline.fabric(status, self._clock.now(), self._seen.space)]
 
     async def _nodes(self) -> list[Finding]:
-        nodes = await self._seen.api.list_fabric_nodes()
+        nodes = await self._seen.fabric_nodes()
         return [pipeline.heartbeats(nodes, self._seen.space), pipeline.node_clocks(nodes)]
 
     async def _ask_redis(self) -> list[Finding]:

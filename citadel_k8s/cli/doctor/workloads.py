@@ -66,7 +66,7 @@ def operators(found: Sequence[Object], space: str, *, writes: bool = False) -> F
     return ok(check, f"all {wanted} operators are ready")
 
 
-def pods(found: Iterable[Object], events: Iterable[Object], space: str) -> Finding:
+def pods(found: Sequence[Object], events: Iterable[Object], space: str) -> Finding:
     """Judge the pods by why they do not run; and why pods were not even made."""
     check = "pods"
     failing = [(pod, why) for pod in found for why in reasons(pod)]
@@ -86,7 +86,7 @@ def pods(found: Iterable[Object], events: Iterable[Object], space: str) -> Findi
             f"{text(refused[-1], 'involvedObject', 'name')}: {text(refused[-1], 'message')}",
             f"kubectl -n {space} get events --field-selector reason=FailedCreate",
         )
-    return ok(check, "no pod fails")
+    return ok(check, f"none of {len(found)} pods fails")
 
 
 def reasons(pod: Object) -> Iterator[str]:
