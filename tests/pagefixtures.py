@@ -4,11 +4,12 @@ How to use it::
 
     answers = await answer(page, fleet(40), folder)    # folder: what `vite build` wrote
     await page.goto(answers.url)
-    answers.say("node", {"id": "gpu-node-0001", "state": "Stale"})   # in the next stream
+    await answers.push("node", {"id": "gpu-node-0001", "state": "Stale"})
     answers.fail["/api/fabric/models"] = 503                          # from now on
 
-Playwright answers a request as a whole, so a stream of events ends after what there is to say; the
-page comes back for more within the second that ``retry`` names, as after a cut.
+The stream is held open inside the browser, and ``await answers.push(kind, data)`` speaks in it at
+once. With ``held=False`` it is answered as Playwright answers, as a whole: it ends after what there
+is to say, and the page comes back for more after the second that ``retry`` names, as after a cut.
 """
 
 import json
@@ -26,6 +27,32 @@ from citadel_k8s.api.page.policy import PAGE_HEADERS
 from tests.pagerows import NOW, Row, detail, fleet, hostile, rfc
 
 __all__ = ["Answers", "answer", "detail", "fleet", "hostile"]
+
+HELD = """
+(() => {
+  const real = window.fetch.bind(window);
+  const open = new Set();
+  const text = new TextEncoder();
+  window.__say = (said) => { for (const one of open) one.enqueue(text.encode(said)); };
+  window.fetch = async (what, options) => {
+    if (!String(what?.url ?? what).includes('/api/fabric/events?') &&
+        !String(what?.url ?? what).endsWith('/api/fabric/events')) return real(what, options);
+    const answer = await real(what, options);
+    if (answer.status !== 200) return answer;
+    const first = await answer.text();
+    let mine;
+    const body = new ReadableStream({
+      start(one) { mine = one; open.add(one); one.enqueue(text.encode(first)); },
+      cancel() { open.delete(mine); },
+    });
+    options?.signal?.addEventListener('abort', () => {
+      if (open.delete(mine)) mine.error(new DOMException('aborted', 'AbortError'));
+    });
+    return new Response(body, { status: 200, headers: answer.headers });
+  };
+})();
+"""
+"""Keeps a stream open after what was answered: Playwright can only answer as a whole."""
 
 ORIGIN = "http://page.localhost"
 STATIC = Path(__file__).parents[1] / "citadel_k8s/api/static"
@@ -59,10 +86,22 @@ class Answers:
     stream_open: bool = True
     """False: the stream's requests are never answered, as where a server hangs."""
 
+    page: Page | None = None
+    said: int = 0
+
     def say(self, kind: str, data: Row | list[Row]) -> None:
         """Send a change with the stream's next answer."""
-        stamp = f"id: {1_795_420_800_000 + len(self.frames)}-0\n"
-        self.frames.append(f"{stamp}event: {kind}\ndata: {json.dumps(data)}\n\n")
+        self.frames.append(self._frame(kind, data))
+
+    async def push(self, kind: str, data: Row | list[Row]) -> None:
+        """Send a change now, in the streams that are held open."""
+        if self.page is not None:
+            await self.page.evaluate("said => window.__say(said)", self._frame(kind, data))
+
+    def _frame(self, kind: str, data: Row | list[Row]) -> str:
+        self.said += 1
+        stamp = f"id: {1_795_420_800_000 + self.said}-0\n"
+        return f"{stamp}event: {kind}\ndata: {json.dumps(data)}\n\n"
 
     async def handle(self, route: Route) -> None:
         """Answer one request."""
@@ -209,10 +248,17 @@ _STREAM = "text/event-stream"
 
 
 async def answer(
-    page: Page, rows: list[Row] | None = None, folder: Path = STATIC, **more: Any
+    page: Page,
+    rows: list[Row] | None = None,
+    folder: Path = STATIC,
+    *,
+    held: bool = True,
+    **more: Any,
 ) -> Answers:
     """Answer all that a page asks, until it is closed; more: fields of `Answers`."""
-    answers = Answers(fleet() if rows is None else rows, folder, **more)
+    answers = Answers(fleet() if rows is None else rows, folder, page=page, **more)
+    if held:
+        await page.add_init_script(HELD)
     await page.route("**/*", answers.handle)
     return answers
 
