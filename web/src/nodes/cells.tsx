@@ -1,0 +1,152 @@
+/** What stands in the cells of a row, and in the fields of a card. */
+
+import type { Row } from "../fleet/row";
+import type { Trust } from "../fleet/staleness";
+import { Age, Copy, cut, Meter, Said, StateBadge } from "../parts";
+import { nodesText as words } from "../text/nodes";
+import { percent, UNKNOWN } from "../units";
+import { addressOf, place } from "../url";
+import { gpusText, memoryTitle, nameOf, ratioOf, vramText } from "./figures";
+import { useFlash } from "./flash";
+
+const NAME_MAX = 80;
+/** Characters of a name in a row; the style sheet cuts where the room ends. */
+
+export function StateCell({ row }: { row: Row }) {
+  const well = row.state === "Online";
+  const why = well ? null : row.reason;
+  return (
+    <div class="cell-state" title={why ? cut(row.message ?? why, 512) : undefined}>
+      <StateBadge state={row.state} reason={why} />
+    </div>
+  );
+}
+
+/** The link to a node's details: a real one, so that it opens in a tab of its own, too. */
+export function NameLink({ row, tab }: { row: Row; tab: number }) {
+  const name = nameOf(row);
+  return (
+    <a
+      class="cell-link"
+      data-open=""
+      href={addressOf({ ...place.peek(), node: row.id })}
+      tabIndex={tab}
+      title={cut(name === row.id ? name : `${name}\n${row.id}`, 512)}
+    >
+      <Said text={cut(name, NAME_MAX)} />
+    </a>
+  );
+}
+
+export function NameCell({ row, hot }: { row: Row; hot: boolean }) {
+  const { address } = row.profile;
+  return (
+    <div class="cell-name">
+      <div class="cell-line">
+        <NameLink row={row} tab={hot ? 0 : -1} />
+        {hot ? <Copy text={row.id} label={words.copyId(row.id)} /> : null}
+      </div>
+      <div class="cell-line cell-soft">
+        {address ? <AddressText address={address} /> : <span>{UNKNOWN}</span>}
+        {hot && address ? (
+          <Copy text={address} label={words.copyAddress(cut(address, 64))} />
+        ) : null}
+      </div>
+    </div>
+  );
+}
+
+function AddressText({ address }: { address: string }) {
+  return (
+    <span class="cell-cut" title={cut(address, 256)}>
+      <Said text={cut(address, 64)} />
+    </span>
+  );
+}
+
+export function GpusCell({ row }: { row: Row }) {
+  const gpus = gpusText(row);
+  if (!gpus) return <span class="cell-soft">{row.profile.gpus ? "0" : UNKNOWN}</span>;
+  return (
+    <span class="cell-two" title={cut(gpus.title, 512)}>
+      <Said text={cut(gpus.text, 64)} />
+    </span>
+  );
+}
+
+export interface FigureProps {
+  value: number | null;
+  label: string;
+  text: string;
+  title?: string | undefined;
+  dimmed: boolean;
+  grave?: boolean;
+}
+
+/** A part of a whole that moves. */
+export function Figure({ value, label, text, title, dimmed, grave }: FigureProps) {
+  const flash = useFlash(text);
+  return (
+    <div class={`cell-figure ${flash}`} data-name={label} title={title}>
+      <Meter
+        value={value}
+        label={label}
+        text={text}
+        dimmed={dimmed}
+        tone={grave && value !== null && value >= GRAVE ? "warn" : undefined}
+      />
+    </div>
+  );
+}
+
+const GRAVE = 0.9;
+/** Part of a disk or of the memory from which there is little left. */
+
+export function VramFigure({ row, trusted }: { row: Row; trusted: Trust }) {
+  return (
+    <Figure
+      value={ratioOf(row, "vram")}
+      label={words.column.vram}
+      text={vramText(row)}
+      dimmed={trusted !== "fresh"}
+    />
+  );
+}
+
+export function RatioFigure(props: {
+  row: Row;
+  trusted: Trust;
+  column: "cpu" | "memory" | "disk";
+}) {
+  const { row, trusted, column } = props;
+  const ratio = ratioOf(row, column);
+  return (
+    <Figure
+      value={ratio}
+      label={words.column[column]}
+      text={percent(ratio)}
+      title={column === "memory" ? memoryTitle(row) : undefined}
+      dimmed={trusted !== "fresh"}
+      grave={column !== "cpu"}
+    />
+  );
+}
+
+export function SeenCell({ row, trusted }: { row: Row; trusted: Trust }) {
+  return (
+    <div class="cell-seen">
+      <Age ms={row.seenMs} />
+      {trusted === "lastKnown" ? <span class="cell-soft">{words.lastKnown}</span> : null}
+    </div>
+  );
+}
+
+export function AgentCell({ row }: { row: Row }) {
+  const { agent } = row.profile;
+  if (!agent) return <span class="cell-soft">{UNKNOWN}</span>;
+  return (
+    <span class="cell-cut" title={cut(agent, 256)}>
+      <Said text={cut(agent, 32)} />
+    </span>
+  );
+}

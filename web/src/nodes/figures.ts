@@ -1,0 +1,91 @@
+/** What a row says in words, from a node as it is. */
+
+import type { Row } from "../fleet/row";
+import { nodesText as words } from "../text/nodes";
+import { bytes, percent, UNKNOWN } from "../units";
+import type { Column } from "./columns";
+
+/** Bytes of GPU memory in use; null unless it is known of each GPU. */
+export function vramUsed(row: Row): number | null {
+  const ratio = vramRatio(row);
+  const total = row.profile.vramBytes;
+  return ratio === null || total === null || total === undefined ? null : ratio * total;
+}
+
+/** The part of the GPU memory that is in use, 0 to 1; null unless it is known of each GPU. */
+export function vramRatio(row: Row): number | null {
+  const gpus = row.pulse.gpu;
+  if (!gpus || gpus.length === 0) return null;
+  let sum = 0;
+  for (const gpu of gpus) {
+    const memory = gpu?.[1];
+    if (typeof memory !== "number" || !Number.isFinite(memory)) return null;
+    sum += memory;
+  }
+  return sum / gpus.length / 100;
+}
+
+/** `412 of 640 GiB`; the unit is told once where it is the same. */
+export function vramText(row: Row): string {
+  const total = row.profile.vramBytes ?? null;
+  const used = vramUsed(row);
+  if (total === null) {
+    const ratio = vramRatio(row);
+    return ratio === null ? UNKNOWN : percent(ratio);
+  }
+  return words.usedOf(...sameUnit(bytes(used), bytes(total)));
+}
+
+/** Leave out a unit that comes again. */
+export function sameUnit(first: string, second: string): [string, string] {
+  const [, unit] = second.split(" ");
+  const [value, own] = first.split(" ");
+  return [unit && own === unit && value ? value : first, second];
+}
+
+/** `8 × NVIDIA H100`; several kinds by their first. */
+export function gpusText(row: Row): { text: string; title: string } | null {
+  const kinds = row.profile.gpus;
+  const first = kinds?.[0];
+  if (!kinds || !first) return null;
+  const all = kinds.map((kind) => words.gpuKind(kind.count, kind.model));
+  const more = kinds.length - 1;
+  const text = words.gpuKind(first.count, shortGpu(first.model));
+  return { text: more ? `${text} ${words.gpuKinds(more)}` : text, title: all.join("\n") };
+}
+
+/** Without the maker's name, which all rows share. */
+export function shortGpu(model: string): string {
+  return model.replace(/^(NVIDIA|AMD|Intel(\(R\))?)\s+/i, "").trim() || model;
+}
+
+/** A model's own name: what stands behind its maker's. */
+export function shortModel(id: string): string {
+  return id.slice(id.lastIndexOf("/") + 1) || id;
+}
+
+/** A node's name as it says, or its id. */
+export function nameOf(row: Row): string {
+  return row.profile.name || row.id;
+}
+
+/** Ratios of columns that are one. */
+export function ratioOf(row: Row, column: Column): number | null {
+  if (column === "vram") return vramRatio(row);
+  const value =
+    column === "cpu" || column === "memory" || column === "disk" ? row.pulse[column] : null;
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+/** Of a column the figure as people read it. */
+export function memoryText(row: Row): string {
+  return percent(ratioOf(row, "memory"));
+}
+
+/** In the tooltip of the memory: how much that is. */
+export function memoryTitle(row: Row): string {
+  const total = row.profile.memoryBytes ?? null;
+  const ratio = ratioOf(row, "memory");
+  if (total === null || ratio === null) return bytes(total);
+  return words.usedOf(...sameUnit(bytes(ratio * total), bytes(total)));
+}

@@ -1,0 +1,3 @@
+/** The Nodes tab. */
+
+export { NodesTab } from "./tab";

@@ -1,0 +1,156 @@
+/** Words of the Nodes tab. */
+
+import { count } from "../units";
+
+/** Words for rows that could be one or many. */
+function nodesOf(number: number): string {
+  return number === 1 ? "1 node" : `${count(number)} nodes`;
+}
+
+export const nodesText = {
+  heading: "Nodes",
+  caption: "GPU nodes of the fleet",
+
+  summary: "The fleet in figures",
+  states: "Nodes by state",
+  onlyState: (state: string, number: number, on: boolean) =>
+    on ? `${state}: ${nodesOf(number)}, shown alone` : `${state}: ${nodesOf(number)}`,
+  gpus: "GPUs",
+  busy: "busy",
+  idle: "idle",
+  unknown: "unknown",
+  vram: "VRAM",
+  usedOf: (used: string, total: string) => `${used} of ${total}`,
+  ofKnown: (total: string) => `${total} in all; what is used is known of the rest only`,
+  power: "Power",
+  powerOf: "of the nodes that say so",
+  models: "Models",
+  served: "served",
+  requests: "Requests",
+  requestsOf: (running: string, waiting: string) => `${running} running, ${waiting} waiting`,
+  running: "running",
+  waiting: "waiting",
+  ingest: "Ingest",
+  lagOf: (length: string) => `${length} behind`,
+  stalled: "not counted now",
+  lastEvent: "last event",
+  util: (text: string) => `${text} used`,
+
+  search: "Search nodes",
+  searchHint: "Name, IP, GPU, model, label, state:stale, version:<1.2",
+  searchKeys: "Press / to search",
+  filters: "Filters",
+  anyModel: "All models",
+  anyGpu: "All GPUs",
+  modelFilter: "Model served",
+  gpuFilter: "GPU",
+  option: (name: string, number: number) => `${name} (${count(number)})`,
+  clear: "Clear filters",
+  result: (shown: number, all: number) =>
+    shown === all ? nodesOf(all) : `${count(shown)} of ${nodesOf(all)}`,
+  sortedBy: (column: string, direction: string) => `sorted by ${column}, ${direction}`,
+  ascending: "ascending",
+  descending: "descending",
+  attention: "attention first",
+
+  view: "View",
+  table: "Table",
+  cards: "Cards",
+  columns: "Columns",
+  columnsHint: "What is hidden is in the details of each node.",
+  noRoom: (names: string) => `No room for: ${names}`,
+  allColumns: "Show all",
+
+  legend: "Legend",
+  legendStates: "States: what is known",
+  legendUnknown: "Any other word",
+  legendUnknownMeaning: "A state that this page has not heard of, shown as it is.",
+  legendStrip: "GPUs: one cell each",
+  legendHeight: "The height is the VRAM in use, the colour the utilization:",
+  bands: ["0 to 4 %: idle", "5 to 29 %", "30 to 59 %", "60 to 84 %", "85 % and more"] as const,
+  legendHatched: "Hatched: not known",
+  legendDegraded: "Notched corner: degraded",
+  legendFailed: "Crossed: failed",
+  legendAge: "Age",
+  legendOld: (interval: number) =>
+    `Dimmed: older than one interval (${interval} s); the age stands beside it.`,
+  legendKnown: (timeout: number) =>
+    `Struck: last known, older than ${timeout} s or of a node that is offline; in no average.`,
+  legendUtil: "GPU utilization",
+  legendGap: "Gaps in a trend: nothing was reported. They are never filled.",
+
+  column: {
+    state: "State",
+    name: "Name",
+    gpus: "GPU model",
+    strip: "GPUs",
+    vram: "VRAM",
+    cpu: "CPU",
+    memory: "Memory",
+    disk: "Disk",
+    models: "Models",
+    seen: "Last seen",
+    agent: "Agent",
+    trend: "30 min",
+  },
+  columnTitle: {
+    state: "State of the node, and why",
+    name: "Name and address",
+    gpus: "How many GPUs of which model",
+    strip: "Each GPU: height is VRAM, colour is utilization",
+    vram: "GPU memory in use",
+    cpu: "CPU in use",
+    memory: "Main memory in use",
+    disk: "Disk in use",
+    models: "Models that are served, by healthy services",
+    seen: "When the last heartbeat was",
+    agent: "Version of the agent",
+    trend: "GPU utilization and VRAM of the last 30 minutes",
+  },
+
+  open: (name: string) => `Open ${name}`,
+  copyId: (id: string) => `Copy the id ${id}`,
+  copyAddress: (address: string) => `Copy the address ${address}`,
+  gpuKind: (number: number, model: string) => `${count(number)} × ${model}`,
+  gpuKinds: (number: number) => `and ${count(number)} more models`,
+  noGpu: (reason: string) => `no GPU: ${reason}`,
+  noGpus: "no GPUs reported",
+  noModels: "none",
+  modelTitle: (id: string) =>
+    `${id}\nServed here by a running, healthy service. Pick to see all nodes that serve it.`,
+  moreModels: (number: number) => `+${count(number)}`,
+  moreModelsOf: (number: number, name: string) => `${count(number)} more models of ${name}`,
+  modelsOf: (name: string) => `Models of ${name}`,
+  services: (number: number) => (number === 1 ? "1 service" : `${count(number)} services`),
+  lastKnown: "last known",
+  never: "never",
+  gpuTitle: (index: number, util: string, memory: string, health: string) =>
+    `GPU ${index}: utilization ${util}, VRAM ${memory}, ${health}`,
+  health: ["healthy", "degraded", "failed"] as const,
+  faults: (number: number) => (number === 1 ? "1 with a fault" : `${count(number)} with faults`),
+  stripLabel: (text: string, faults: string) =>
+    faults ? `GPUs: ${text}; ${faults}` : `GPUs: ${text}`,
+  moreGpus: (number: number) => `+${count(number)}`,
+  trendLabel: (util: string, vram: string) => `Last 30 minutes: utilization ${util}; VRAM ${vram}`,
+  trendPart: (low: string, high: string, last: string) => `${low} to ${high}, now ${last}`,
+  trendUnknown: "not known",
+  trendWait: "Trend is being asked for",
+
+  reorder: (number: number) => `Reorder (${count(number)} changed)`,
+  reorderTitle: "Rows stay where they are while figures change",
+  reordered: "Rows are in order again",
+
+  connecting: "Waiting for the list of nodes",
+  lost: "The list of nodes did not come",
+  lostHint: "The page goes on trying.",
+  noNodes: "No nodes yet",
+  noNodesHint: "A node appears here as soon as its agent has reported, within a minute of:",
+  noNodesInstall: "helm install citadel charts/citadel-k8s --namespace citadel --create-namespace",
+  noNodesDoctor: "kubectl fabric doctor",
+  noNodesDoctorHint: "Does nothing appear? This says what is in the way:",
+  copyCommand: "Copy the command",
+  noMatch: "No node matches",
+  noMatchHint: (all: number) => `${nodesOf(all)} hidden by search and filters.`,
+};
+
+export type NodesText = typeof nodesText;
