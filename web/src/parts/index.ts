@@ -8,6 +8,7 @@ export { Copy, type CopyProps, copyText } from "./copy";
 export { Dialog, type DialogProps } from "./dialog";
 export { Icon, type IconName } from "./icon";
 export { Meter, type MeterProps } from "./meter";
+export { NodeLink, type NodeLinkProps } from "./nodelink";
 export { Notice, type NoticeProps } from "./notice";
 export { cut, Said, type SaidProps } from "./said";
 export { Spinner, type SpinnerProps } from "./spinner";

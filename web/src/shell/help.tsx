@@ -5,8 +5,8 @@ import { skewSeconds } from "../fleet/clock";
 import { STATES } from "../fleet/row";
 import { settings } from "../fleet/settings";
 import { Dialog, StateBadge } from "../parts";
+import { help } from "../text/help";
 import { meanings } from "../text/parts";
-import { shell } from "../text/shell";
 import { span } from "../units";
 
 const SKEW_SECONDS = 2;
@@ -14,11 +14,11 @@ const SKEW_SECONDS = 2;
 
 export default function Help({ onClose }: { onClose: () => void }) {
   return (
-    <Dialog title={shell.helpTitle} onClose={onClose} testid="help-dialog">
+    <Dialog title={help.helpTitle} onClose={onClose} testid="help-dialog">
       <div class="help">
-        <h3>{shell.keysTitle}</h3>
+        <h3>{help.keysTitle}</h3>
         <dl class="help-keys">
-          {shell.keys.map(([key, meaning]) => (
+          {help.keys.map(([key, meaning]) => (
             <div key={key} class="help-key">
               <dt>
                 <kbd>{key}</kbd>
@@ -27,7 +27,7 @@ export default function Help({ onClose }: { onClose: () => void }) {
             </div>
           ))}
         </dl>
-        <h3>{shell.statesTitle}</h3>
+        <h3>{help.statesTitle}</h3>
         <dl class="help-states">
           {STATES.map((state) => (
             <div key={state} class="help-state">
@@ -38,7 +38,7 @@ export default function Help({ onClose }: { onClose: () => void }) {
             </div>
           ))}
         </dl>
-        <h3>{shell.aboutTitle}</h3>
+        <h3>{help.aboutTitle}</h3>
         <About />
       </div>
     </Dialog>
@@ -50,12 +50,12 @@ function About() {
   const skew = skewSeconds();
   return (
     <div class="help-about">
-      <p>{shell.timing(intervalSeconds, staleSeconds, timeoutSeconds)}</p>
-      <p>{shell.ages}</p>
+      <p>{help.timing(intervalSeconds, staleSeconds, timeoutSeconds)}</p>
+      <p>{help.ages}</p>
       {skew !== null && Math.abs(skew) >= SKEW_SECONDS ? (
-        <p>{shell.skew(span(Math.abs(skew)), skew > 0)}</p>
+        <p>{help.skew(span(Math.abs(skew)), skew > 0)}</p>
       ) : null}
-      {version ? <p>{shell.version(version)}</p> : null}
+      {version ? <p>{help.version(version)}</p> : null}
     </div>
   );
 }

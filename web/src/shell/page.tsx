@@ -15,7 +15,6 @@ import { Head } from "./head";
 import { useKeys } from "./keys";
 import { later } from "./later";
 import { turnPause } from "./linkbadge";
-import { SignIn } from "./signin";
 import { sessionEnded } from "./start";
 import { goToTab } from "./tabs";
 
@@ -27,7 +26,8 @@ const VIEWS = {
 };
 
 const NodeDrawer = later(() => import("../drawer"));
-const Help = later(() => import("./help"));
+const SignIn = later<{ ended: boolean }>(() => import("./signin"));
+const Help = later<{ onClose: () => void }>(() => import("./help"));
 
 export function Page() {
   const out = session.value === null;

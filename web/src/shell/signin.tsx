@@ -5,26 +5,26 @@ import { useEffect, useState } from "preact/hooks";
 import { type ApiError, ask } from "../api/http";
 import type { SignInMethods } from "../api/types";
 import { Copy, Notice } from "../parts";
-import { shell } from "../text/shell";
+import { signin } from "../text/signin";
 import { loginToken } from "./logintoken";
 import { rememberPlace } from "./return";
 
-export function SignIn({ ended }: { ended: boolean }) {
+export default function SignIn({ ended }: { ended: boolean }) {
   const [methods, setMethods] = useState<SignInMethods | null>(null);
   const [error, setError] = useState("");
   useEffect(() => {
     ask<SignInMethods>("/api/session/methods")
       .then(({ value }) => setMethods(value))
-      .catch((reason: Error) => setError(shell.methodsFailed(reason.message)));
+      .catch((reason: Error) => setError(signin.methodsFailed(reason.message)));
   }, []);
   return (
     <main class="signin" data-testid="sign-in">
       <div class="signin-box">
         <h1 class="signin-title">
           <img src="/favicon.svg" alt="" width="28" height="28" />
-          {shell.signInTo}
+          {signin.title}
         </h1>
-        {ended ? <p class="signin-ended">{shell.ended}</p> : null}
+        {ended ? <p class="signin-ended">{signin.ended}</p> : null}
         {error ? (
           <p class="signin-error" role="alert">
             {error}
@@ -33,9 +33,9 @@ export function SignIn({ ended }: { ended: boolean }) {
         {methods?.oidc ? (
           <>
             <a class="button button-main" href="/api/session/oidc/start" onClick={rememberPlace}>
-              {shell.oidc}
+              {signin.oidc}
             </a>
-            <p class="signin-or">{shell.or}</p>
+            <p class="signin-or">{signin.or}</p>
           </>
         ) : null}
         <LinkForm main={methods?.oidc !== true} />
@@ -53,7 +53,7 @@ function LinkForm({ main }: { main: boolean }) {
     event.preventDefault();
     const token = loginToken(text);
     if (!token) {
-      setError(shell.linkNone);
+      setError(signin.linkNone);
       return;
     }
     setBusy(true);
@@ -70,7 +70,7 @@ function LinkForm({ main }: { main: boolean }) {
   return (
     <form class="signin-form" onSubmit={send}>
       <label class="signin-label" for="sign-in-link">
-        {shell.linkLabel}
+        {signin.linkLabel}
       </label>
       <input
         id="sign-in-link"
@@ -86,7 +86,7 @@ function LinkForm({ main }: { main: boolean }) {
         onInput={(event) => setText(event.currentTarget.value)}
       />
       <p id="sign-in-hint" class="signin-hint">
-        {shell.linkHint}
+        {signin.linkHint}
       </p>
       {error ? (
         <p class="signin-error" role="alert">
@@ -98,23 +98,23 @@ function LinkForm({ main }: { main: boolean }) {
         class={main ? "button button-main" : "button"}
         disabled={busy || text.trim() === ""}
       >
-        {shell.linkSend}
+        {signin.linkSend}
       </button>
     </form>
   );
 }
 
 function refusal(error: ApiError): string {
-  return error.code === "bad_origin" || error.code === "csrf" ? shell.refusedHere : error.message;
+  return error.code === "bad_origin" || error.code === "csrf" ? signin.refusedHere : error.message;
 }
 
 function HowTo() {
   return (
-    <Notice tone="calm" title={shell.linkHow}>
-      <p>{shell.linkAdmin}</p>
-      <Command text={shell.linkCommand} />
-      <p>{shell.linkFirst}</p>
-      <Command text={shell.linkFirstCommand} />
+    <Notice tone="calm" title={signin.linkHow}>
+      <p>{signin.linkAdmin}</p>
+      <Command text={signin.linkCommand} />
+      <p>{signin.linkFirst}</p>
+      <Command text={signin.linkFirstCommand} />
     </Notice>
   );
 }
@@ -122,8 +122,14 @@ function HowTo() {
 function Command({ text }: { text: string }) {
   return (
     <div class="signin-command">
-      <code>{text}</code>
-      <Copy text={text} label={shell.copyCommand} />
+      <code>
+        {text.split(" ").map((word) => (
+          <>
+            <span class="signin-word">{word}</span>{" "}
+          </>
+        ))}
+      </code>
+      <Copy text={text} label={signin.copyCommand} />
     </div>
   );
 }

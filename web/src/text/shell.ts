@@ -77,48 +77,7 @@ export const shell = {
   again: "Try again",
   reload: "Reload the page",
 
-  signIn: "Sign in",
-  signInTo: "Sign in to Fabric",
-  ended:
-    "Your session has ended: it expired, was revoked, or was closed elsewhere. What the page showed is cleared.",
-  oidc: "Continue with your organisation",
-  or: "or",
-  linkLabel: "Login link",
-  linkHint: "Paste the whole link, or what stands after “token=”. It works once, for 15 minutes.",
-  linkNone: "That is no login link: it holds no token that begins with “cl_”.",
-  linkSend: "Sign in with the link",
-  linkHow: "How to get a link",
-  linkAdmin: "An admin makes one where the API runs:",
-  linkCommand: "citadel-k8s user link you@example.org --config api.yaml",
-  linkFirst: "Nobody is in yet? The first admin comes from:",
-  linkFirstCommand: "citadel-k8s bootstrap --upgrade --config api.yaml",
-  copyCommand: "Copy the command",
-  methodsFailed: (why: string) => `How to sign in could not be learned: ${why}.`,
-  refusedHere:
-    "The API refuses sign-ins from this address: its publicUrl is another one. Open the page there.",
-
   needsRole: (role: string) => `This needs the role ${role}`,
   yourRole: (role: string) => `Yours is ${role}. An admin of your org can change that.`,
   noRole: "You are not signed in as a person. Sign in to do this.",
-
-  helpTitle: "Help",
-  keysTitle: "Shortcuts",
-  keys: [
-    ["/", "search"],
-    ["j / k", "next, previous node"],
-    ["Enter", "open the node"],
-    ["Esc", "close"],
-    ["r", "ask the node itself, in its drawer"],
-    ["1 – 4", "nodes, models, events, access"],
-    ["p", "pause, go on"],
-    ["?", "this help"],
-  ],
-  statesTitle: "States",
-  aboutTitle: "How sure the page is",
-  ages: "Ages are counted by the server's clock. What is older than a heartbeat's interval is dimmed; what a silent node said last is marked as last known and counts in no sum.",
-  skew: (length: string, ahead: boolean) =>
-    `Your browser's clock is ${length} ${ahead ? "ahead of" : "behind"} the server's; that does not matter here.`,
-  timing: (interval: number, stale: number, timeout: number) =>
-    `Nodes speak every ${interval} s; they are Stale after ${stale} s of silence and Offline after ${timeout} s.`,
-  version: (version: string) => `Control plane ${version}.`,
 } as const;
