@@ -1,0 +1,245 @@
+/** What a status says of one GPU; null is unknown. */
+
+import { at, flagAt, numberAt, readAll, sizeAt, textAt, textsAt } from "./json";
+
+const MIB = 1024 ** 2;
+
+export interface Slice {
+  readonly uuid: string | null;
+  readonly profile: string | null;
+  readonly memoryUsed: number | null;
+  readonly memoryTotal: number | null;
+}
+
+/** Who holds a GPU or a slice: the scheduler's view. */
+export interface Holder {
+  readonly device: string | null;
+  readonly how: string | null;
+  readonly namespace: string | null;
+  readonly pod: string | null;
+  readonly container: string | null;
+  readonly processes: number | null;
+  readonly memoryUsed: number | null;
+  readonly idleSeconds: number | null;
+}
+
+/** What runs on it: the driver's view. */
+export interface Process {
+  readonly pid: number | null;
+  readonly name: string | null;
+  readonly kind: string | null;
+  readonly memoryUsed: number | null;
+  readonly namespace: string | null;
+  readonly pod: string | null;
+  readonly container: string | null;
+}
+
+export interface Xid {
+  readonly xid: number | null;
+  readonly count: number | null;
+  readonly lastAt: string | null;
+  readonly name: string | null;
+  readonly severity: string | null;
+}
+
+export interface Verdict {
+  readonly reason: string | null;
+  readonly severity: string | null;
+  readonly message: string | null;
+  readonly remedy: string | null;
+}
+
+export interface Ecc {
+  readonly correctedVolatile: number | null;
+  readonly uncorrectedVolatile: number | null;
+  readonly correctedAggregate: number | null;
+  readonly uncorrectedAggregate: number | null;
+}
+
+export interface Link {
+  readonly generation: number | null;
+  readonly generationMax: number | null;
+  readonly width: number | null;
+  readonly widthMax: number | null;
+}
+
+export interface Gpu {
+  readonly index: number | null;
+  readonly name: string | null;
+  readonly vendor: string | null;
+  readonly uuid: string | null;
+  readonly bus: string | null;
+  readonly driver: string | null;
+  readonly health: string | null;
+  readonly reason: string | null;
+  readonly message: string | null;
+  /** Age of the values, if they are not fresh. */
+  readonly ageSeconds: number | null;
+  /** Ratios of 0 to 1, bytes, °C, W, MHz. */
+  readonly util: number | null;
+  readonly memoryUsed: number | null;
+  readonly memoryTotal: number | null;
+  readonly temperature: number | null;
+  /** Where the GPU itself says that it slows down; few say it. */
+  readonly slowdownAt: number | null;
+  readonly memoryTemperature: number | null;
+  readonly power: number | null;
+  readonly powerLimit: number | null;
+  readonly clock: number | null;
+  readonly memoryClock: number | null;
+  readonly throttle: readonly string[] | null;
+  readonly eccEnabled: boolean | null;
+  readonly ecc: Ecc | null;
+  readonly remapPending: boolean | null;
+  readonly remapFailed: boolean | null;
+  readonly pcie: Link | null;
+  readonly nvlinks: number | null;
+  readonly nvlinksUp: number | null;
+  readonly migEnabled: boolean | null;
+  readonly slices: readonly Slice[] | null;
+  readonly holders: readonly Holder[] | null;
+  /** Null: the driver does not say; empty: nothing runs. */
+  readonly processes: readonly Process[] | null;
+  readonly xids: readonly Xid[] | null;
+  readonly verdicts: readonly Verdict[] | null;
+}
+
+export function readGpu(item: unknown): Gpu {
+  return { ...identity(item), ...measures(item), ...faults(item), ...users(item) };
+}
+
+function identity(item: unknown) {
+  return {
+    index: sizeAt(item, "index"),
+    name: textAt(item, "name"),
+    vendor: textAt(item, "vendor"),
+    uuid: textAt(item, "uuid"),
+    bus: textAt(item, "pci_bus_id"),
+    driver: textAt(item, "driver"),
+    health: textAt(item, "health"),
+    reason: textAt(item, "reason"),
+    message: textAt(item, "message"),
+    ageSeconds: sizeAt(item, "age_seconds"),
+  };
+}
+
+function measures(item: unknown) {
+  const util = sizeAt(item, "utilization_percent");
+  return {
+    util: util === null ? null : Math.min(1, util / 100),
+    memoryUsed: mib(item, "memory_used_mb"),
+    memoryTotal: mib(item, "memory_total_mb"),
+    temperature: numberAt(item, "temperature_celsius"),
+    slowdownAt: sizeAt(item, "temperature_slowdown_celsius"),
+    memoryTemperature: numberAt(item, "memory_temperature_celsius"),
+    power: sizeAt(item, "power_watts"),
+    powerLimit: sizeAt(item, "power_limit_watts"),
+    clock: sizeAt(item, "clock_sm_mhz") ?? sizeAt(item, "clock_graphics_mhz"),
+    memoryClock: sizeAt(item, "clock_memory_mhz"),
+    throttle: textsAt(item, "throttle_reasons"),
+    pcie: readLink(at(item, "pcie")),
+    nvlinks: sizeAt(at(item, "nvlink"), "links"),
+    nvlinksUp: sizeAt(at(item, "nvlink"), "up"),
+  };
+}
+
+function faults(item: unknown) {
+  return {
+    eccEnabled: flagAt(item, "ecc_enabled"),
+    ecc: readEcc(at(item, "ecc")),
+    remapPending: flagAt(at(item, "row_remap"), "pending"),
+    remapFailed: flagAt(at(item, "row_remap"), "failed"),
+    xids: readAll(item, "xids", readXid),
+    verdicts: readAll(item, "verdicts", readVerdict),
+  };
+}
+
+function users(item: unknown) {
+  return {
+    migEnabled: flagAt(item, "mig_enabled"),
+    slices: readAll(item, "mig", readSlice),
+    holders: readAll(item, "holders", readHolder),
+    processes: readAll(item, "processes", readProcess),
+  };
+}
+
+function readLink(pcie: unknown): Link | null {
+  if (pcie === null || pcie === undefined) return null;
+  return {
+    generation: sizeAt(pcie, "generation"),
+    generationMax: sizeAt(pcie, "generation_max"),
+    width: sizeAt(pcie, "width"),
+    widthMax: sizeAt(pcie, "width_max"),
+  };
+}
+
+function readEcc(ecc: unknown): Ecc | null {
+  if (ecc === null || ecc === undefined) return null;
+  return {
+    correctedVolatile: sizeAt(ecc, "corrected_volatile"),
+    uncorrectedVolatile: sizeAt(ecc, "uncorrected_volatile"),
+    correctedAggregate: sizeAt(ecc, "corrected_aggregate"),
+    uncorrectedAggregate: sizeAt(ecc, "uncorrected_aggregate"),
+  };
+}
+
+function readXid(item: unknown): Xid {
+  return {
+    xid: sizeAt(item, "xid"),
+    count: sizeAt(item, "count"),
+    lastAt: textAt(item, "last_at"),
+    name: textAt(item, "name"),
+    severity: textAt(item, "severity"),
+  };
+}
+
+function readVerdict(item: unknown): Verdict {
+  return {
+    reason: textAt(item, "reason"),
+    severity: textAt(item, "severity"),
+    message: textAt(item, "message"),
+    remedy: textAt(item, "remedy"),
+  };
+}
+
+function readSlice(item: unknown): Slice {
+  return {
+    uuid: textAt(item, "uuid"),
+    profile: textAt(item, "profile"),
+    memoryUsed: mib(item, "memory_used_mb"),
+    memoryTotal: mib(item, "memory_total_mb"),
+  };
+}
+
+function place(item: unknown) {
+  return {
+    namespace: textAt(item, "namespace"),
+    pod: textAt(item, "pod"),
+    container: textAt(item, "container"),
+    memoryUsed: mib(item, "memory_used_mb"),
+  };
+}
+
+function readHolder(item: unknown): Holder {
+  return {
+    ...place(item),
+    device: textAt(item, "device"),
+    how: textAt(item, "how"),
+    processes: sizeAt(item, "processes"),
+    idleSeconds: sizeAt(item, "idle_seconds"),
+  };
+}
+
+function readProcess(item: unknown): Process {
+  return {
+    ...place(item),
+    pid: sizeAt(item, "pid"),
+    name: textAt(item, "name"),
+    kind: textAt(item, "kind"),
+  };
+}
+
+function mib(from: unknown, key: string): number | null {
+  const value = sizeAt(from, key);
+  return value === null ? null : value * MIB;
+}
