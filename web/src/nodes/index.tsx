@@ -1,5 +1,0 @@
-/** The Nodes tab. */
-
-export function NodesTab() {
-  return null;
-}
