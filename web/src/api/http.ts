@@ -47,7 +47,7 @@ export async function ask<T>(path: string, question: Question = {}): Promise<Ans
   const headers: Record<string, string> = { Accept: "application/json" };
   if (method !== "GET") headers["X-Citadel-CSRF"] = "1";
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  if (etag) headers["If-None-Match"] = etag;
+  if (etag) headers[method === "GET" ? "If-None-Match" : "If-Match"] = etag;
   const init: RequestInit = {
     method,
     headers,
@@ -80,7 +80,8 @@ async function read<T>(response: Response): Promise<Answer<T>> {
   }
 }
 
-async function refusal(response: Response): Promise<ApiError> {
+/** Read the refusal that an answer of 400 and more is. */
+export async function refusal(response: Response): Promise<ApiError> {
   let body: Record<string, unknown> = {};
   try {
     const told: unknown = await response.json();

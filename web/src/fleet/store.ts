@@ -24,7 +24,11 @@ export type Change =
 export const EVENTS_KEPT = 200;
 /** Events that came while the page was open; older ones are asked for. */
 
+/** Hears which nodes came, went, or changed their state or profile; null: any of them. */
+export type Shaped = (ids: ReadonlySet<string> | null) => void;
+
 const nodes = new Map<string, Signal<Row>>();
+const listeners = new Set<Shaped>();
 const shapeCount = signal(0);
 const changeCount = signal(0);
 const fresh = signal<readonly FleetEvent[]>([]);
@@ -43,6 +47,25 @@ export function nodeSignal(id: string): ReadonlySignal<Row> | undefined {
   return nodes.get(id);
 }
 
+/** Give one node as it is now, whether it is there or not; depends on `shape` where it is not. */
+export function rowNow(id: string): Row | undefined {
+  const node = nodes.get(id);
+  if (node) return node.value;
+  shapeCount.value;
+  return undefined;
+}
+
+/** How many nodes there are; reads no signal. */
+export function nodeCount(): number {
+  return nodes.size;
+}
+
+/** Be told, within the same change, which nodes `shape` counted; gives what ends it. */
+export function onShape(listener: Shaped): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
 /** Give all nodes as they are now; reads no signal: depend on `shape` or `changes`. */
 export function allRows(): Row[] {
   return Array.from(nodes.values(), (node) => node.peek());
@@ -52,24 +75,37 @@ export function allRows(): Row[] {
 export function apply(list: readonly Change[]): void {
   if (list.length === 0) return;
   batch(() => {
-    for (const change of list) one(change);
+    const touched: Touched = { all: false, ids: new Set() };
+    const events: FleetEvent[] = [];
+    for (const change of list) one(change, touched, events);
+    if (events.length) fresh.value = [...events.reverse(), ...fresh.peek()].slice(0, EVENTS_KEPT);
+    if (touched.all || touched.ids.size) {
+      shapeCount.value += 1;
+      for (const listener of listeners) listener(touched.all ? null : touched.ids);
+    }
     changeCount.value += 1;
   });
 }
 
-function one(change: Change): void {
+interface Touched {
+  all: boolean;
+  readonly ids: Set<string>;
+}
+
+function one(change: Change, touched: Touched, events: FleetEvent[]): void {
   switch (change.kind) {
     case "snapshot":
       replace(change.rows);
+      touched.all = true;
       break;
     case "node":
-      merge(change.delta);
+      if (merge(change.delta)) touched.ids.add(change.delta.id);
       break;
     case "gone":
-      if (nodes.delete(change.id)) shapeCount.value += 1;
+      if (nodes.delete(change.id)) touched.ids.add(change.id);
       break;
     case "event":
-      fresh.value = [change.event, ...fresh.peek()].slice(0, EVENTS_KEPT);
+      events.push(change.event);
   }
 }
 
@@ -77,7 +113,6 @@ function replace(rows: readonly NodeSummary[]): void {
   const kept = new Set(rows.map((row) => row.id));
   for (const id of nodes.keys()) if (!kept.has(id)) nodes.delete(id);
   for (const summary of rows) put(rowOf(summary));
-  shapeCount.value += 1;
 }
 
 function put(row: Row): void {
@@ -86,12 +121,13 @@ function put(row: Row): void {
   else nodes.set(row.id, signal(row));
 }
 
-function merge(delta: NodeDelta): void {
+/** Whether the node came, or changed its state or profile. */
+function merge(delta: NodeDelta): boolean {
   const known = nodes.get(delta.id)?.peek();
   const before = known ?? unheard(delta.id);
   const next = after(before, delta);
   put(next);
-  if (!known || next.state !== before.state || delta.profile) shapeCount.value += 1;
+  return !known || next.state !== before.state || next.profile !== before.profile;
 }
 
 function unheard(id: string): Row {

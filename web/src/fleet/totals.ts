@@ -1,6 +1,10 @@
 /** The fleet in a few figures. */
 
-import { type ReadonlySignal, signal } from "@preact/signals";
+import { effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
+import { now } from "./clock";
+import { settings } from "./settings";
+import { allRows, changes } from "./store";
+import { sumUp } from "./summing";
 
 /** Null is unknown: nobody told. Figures that move are of nodes that speak. */
 export interface Totals {
@@ -28,25 +32,38 @@ export interface Totals {
   readonly lastSeenMs: number | null;
 }
 
-const NOTHING: Totals = {
-  nodes: 0,
-  states: {},
-  gpus: 0,
-  gpusBusy: 0,
-  gpusIdle: 0,
-  gpusUnknown: 0,
-  utilization: null,
-  vramBytes: null,
-  vramUsedBytes: null,
-  vramKnownBytes: null,
-  power: null,
-  models: 0,
-  running: null,
-  waiting: null,
-  lastSeenMs: null,
-};
+const EVERY_MS = 250;
+/** Four times a second is as often as anybody reads. */
 
-const current = signal(NOTHING);
+const AGES_MS = 5000;
+/** How often ages are looked at though nothing came: nodes fall silent. */
 
-/** The figures; at most four times a second anew. */
+const current = signal<Totals>(sumUp([], 0, settings.peek()));
+let waiting: ReturnType<typeof setTimeout> | null = null;
+let summedAt = Number.NEGATIVE_INFINITY;
+
+/** The figures; at most four times a second anew, and the same object while they are the same. */
 export const totals: ReadonlySignal<Totals> = current;
+
+effect(() => {
+  changes.value;
+  soon();
+});
+
+effect(() => {
+  if (now.value > 0 && performance.now() - summedAt >= AGES_MS) soon();
+});
+
+function soon(): void {
+  if (waiting !== null) return;
+  const wait = summedAt + EVERY_MS - performance.now();
+  if (wait <= 0) untracked(sum);
+  else waiting = setTimeout(sum, wait);
+}
+
+function sum(): void {
+  waiting = null;
+  summedAt = performance.now();
+  const next = sumUp(allRows(), now.peek(), settings.peek());
+  if (JSON.stringify(next) !== JSON.stringify(current.peek())) current.value = next;
+}
