@@ -112,12 +112,15 @@ class ApiHttp:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._unreachable(error) from error
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, str]:
-        """Send a change; give the cookies that come back, by their names."""
+    async def change(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, str]:
+        """Ask for a change; give the cookies that come back, by their names."""
         try:
             async with (
                 asyncio.timeout(self._timeout),
-                self._open().post(
+                self._open().request(
+                    method,
                     self.base + path,
                     json=body,
                     headers=self._headers | {"X-Citadel-CSRF": "1"},

@@ -79,6 +79,11 @@ class KubeClient:
         renew = functools.partial(configure, kubeconfig, environ, context)
         return cls(Transport(await renew(), timeout, renew))
 
+    @property
+    def host(self) -> str:
+        """The API server's address."""
+        return self._transport.configuration.host
+
     def with_token(self, token: str) -> "KubeClient":
         """Give a client of the same server that is whoever the token says."""
         return KubeClient(self._transport.with_token(token))

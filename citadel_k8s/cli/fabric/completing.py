@@ -1,0 +1,56 @@
+"""Words that a shell completes: states, orders, and the names of nodes."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+DEADLINE: Final = 2.0
+"""Seconds after which nothing is suggested: a person who pressed a key waits no longer."""
+
+STATES: Final = ("Offline", "Degraded", "Stale", "Unknown", "Draining", "Online", "Decommissioned")
+"""As `domain.fleetrows.ATTENTION`, which takes longer to load than to write again."""
+
+SORTS: Final = ("state", "name", "id", "since", "gpus", "vram", "memory", "agent", "models")
+"""As `domain.fleetrows.SORTS`."""
+
+
+def states(incomplete: str) -> list[str]:
+    """Give states; after a comma one more."""
+    before, comma, part = incomplete.rpartition(",")
+    head = before + comma
+    return [head + state for state in STATES if state.lower().startswith(part.lower())]
+
+
+def sorts(incomplete: str) -> list[str]:
+    """Give orders."""
+    sign = "-" if incomplete.startswith("-") else ""
+    return [sign + name for name in SORTS if (sign + name).startswith(incomplete)]
+
+
+def node_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Give names of nodes, from where the command would ask; none where that does not answer."""
+    from citadel_k8s.cli.fabric.options import Place  # noqa: PLC0415 - see the package cli
+    from citadel_k8s.cli.fabric.running import ask  # noqa: PLC0415
+    from citadel_k8s.domain.fleetrows import name_of  # noqa: PLC0415
+    from citadel_k8s.domain.terminal import shown  # noqa: PLC0415
+
+    given: dict[str, Any] = ctx.params
+    place = Place(
+        given.get("api"),
+        _path(given.get("token_file")),
+        bool(given.get("insecure")),
+        _path(given.get("kubeconfig")),
+        given.get("context"),
+        DEADLINE,
+    )
+    try:
+        rows = ask(place, lambda source: source.nodes(), deadline=DEADLINE)
+    except Exception:  # noqa: BLE001 - whatever it is, a shell has no place to say it
+        return []
+    names = (shown(name_of(row)) for row in rows)
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def _path(value: Any) -> Path | None:
+    return None if value is None else Path(value)
