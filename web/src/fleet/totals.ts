@@ -3,7 +3,7 @@
 import { effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 import { now } from "./clock";
 import { settings } from "./settings";
-import { allRows, changes } from "./store";
+import { allRows, changes, nodeCount } from "./store";
 import { sumUp } from "./summing";
 
 /** Null is unknown: nobody told. Figures that move are of nodes that speak. */
@@ -38,7 +38,9 @@ const EVERY_MS = 250;
 const AGES_MS = 5000;
 /** How often ages are looked at though nothing came: nodes fall silent. */
 
-const current = signal<Totals>(sumUp([], 0, settings.peek()));
+const NOTHING = sumUp([], 0, settings.peek());
+
+const current = signal<Totals>(NOTHING);
 let waiting: ReturnType<typeof setTimeout> | null = null;
 let summedAt = Number.NEGATIVE_INFINITY;
 
@@ -55,7 +57,8 @@ effect(() => {
 });
 
 function soon(): void {
-  if (waiting !== null) return;
+  // The first rows are summed up at once: nobody waits for the sum of nothing before them.
+  if (waiting !== null || (nodeCount() === 0 && current.peek() === NOTHING)) return;
   const wait = summedAt + EVERY_MS - performance.now();
   if (wait <= 0) untracked(sum);
   else waiting = setTimeout(sum, wait);

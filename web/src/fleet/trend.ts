@@ -51,11 +51,10 @@ export function trendOver(
   const bucketSeconds = Math.max(BUCKET_SECONDS, Math.ceil(intervalSeconds * 2));
   const size = bucketSeconds * 1000;
   const count = Math.max(2, Math.floor(SPAN_SECONDS / bucketSeconds));
-  const present = Math.floor(nowMs / size);
+  const present = placeOf(nowMs, size);
   // The bucket of now is no gap as long as it is not over.
-  const last = samples.some(({ atMs }) => Math.floor(atMs / size) === present)
-    ? present
-    : present - 1;
+  const begun = samples.some(({ atMs, util }) => util !== null && placeOf(atMs, size) === present);
+  const last = begun ? present : present - 1;
   const places = Array.from({ length: count }, (_, at) => last - count + 1 + at);
   const curve = (figure: Figure) =>
     places.map((place) => live(samples, place, size, figure) ?? told(past, place, size, figure));
@@ -67,9 +66,13 @@ export function trendOver(
   };
 }
 
+function placeOf(atMs: number, size: number): number {
+  return Math.floor(atMs / size);
+}
+
 function live(samples: readonly Sample[], place: number, size: number, figure: Figure) {
   return mean(
-    samples.flatMap((sample) => (Math.floor(sample.atMs / size) === place ? [sample[figure]] : [])),
+    samples.flatMap((sample) => (placeOf(sample.atMs, size) === place ? [sample[figure]] : [])),
   );
 }
 
