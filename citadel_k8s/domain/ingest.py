@@ -14,6 +14,7 @@ from citadel_k8s.constants import (
     INTERVAL_MAX,
     INTERVAL_MIN,
 )
+from citadel_k8s.domain.arrivals import Arrival
 from citadel_k8s.domain.facts import clip, facts_from, reason_word
 from citadel_k8s.domain.happenings import Happening, told_by
 from citadel_k8s.domain.life import ON_TIME
@@ -65,6 +66,8 @@ class Word:
         Errors and faults that it tells of.
     former
         Processes of the node before this one, as far as messages beside this one told.
+    offset_ms
+        The sender's clock less the stream's, as it seemed; None if it named no moment.
     """
 
     org_id: str
@@ -79,6 +82,7 @@ class Word:
     document: bytes
     happenings: tuple[Happening, ...] = ()
     former: tuple[str, ...] = ()
+    offset_ms: int | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -117,7 +121,8 @@ def word_of(org_id: str, said: LeanMessage, position: Position, document: bytes)
         The message as it travelled.
     """
     where = position._replace(boot_id=said.get("boot_id"), seq=said.get("seq"))
-    facts = facts_from(said, clock_offset=_offset(said, where))
+    offset = _offset(said, where)
+    facts = facts_from(said, clock_offset=offset)
     faults = faults_of(facts)
     profile = compact(profile_of(said))
     headscale = cast("dict[str, str | None]", said).get("headscale_node_id")
@@ -133,6 +138,7 @@ def word_of(org_id: str, said: LeanMessage, position: Position, document: bytes)
         digest=digest_of(said, profile),
         document=enveloped(said, document),
         happenings=told_by(org_id, said, faults, where),
+        offset_ms=None if offset is None else round(offset * 1000),
     )
 
 
@@ -169,6 +175,16 @@ def coalesced(words: Iterable[Word], *, interval: float) -> list[Course]:
         else:
             courses[key].outrun.append(word)
     return [courses[key] for key in sorted(courses)]
+
+
+def arrivals_of(words: Iterable[Word]) -> dict[tuple[str, str], list[str]]:
+    """Give when messages arrived, by node, in their order, as they are kept."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for word in words:
+        where = word.position
+        text = Arrival(where.ms, where.seq, word.offset_ms).text()
+        found.setdefault(word.key, []).append(text)
+    return found
 
 
 def happenings_of(courses: Sequence[Course]) -> list[Happening]:

@@ -94,6 +94,11 @@ def last_status_key(org_id: str, node_id: str) -> str:
     return org_key(org_id, f"node:{node_id}:status")
 
 
+def arrivals_key(org_id: str, node_id: str) -> str:
+    """Give the key of the list of when a node's last heartbeats arrived."""
+    return org_key(org_id, f"node:{node_id}:arrivals")
+
+
 def heartbeat_phase(node_id: str, interval: float) -> float:
     """Give the node's own offset on the heartbeat grid, in seconds, so that a fleet spreads."""
     # 32 bits: a quotient of 64 would round up to 1, which is not on the grid.

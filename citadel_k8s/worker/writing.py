@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.domain.ingest import Course, Word, coalesced
+from citadel_k8s.domain.ingest import Course, Word, arrivals_of, coalesced
 from citadel_k8s.errors import StreamError
 from citadel_k8s.stores.entries import Entry
 from citadel_k8s.stores.postgres.events import Kept
@@ -132,7 +132,8 @@ class Writer:
         await self._write(words, outcome, again=again)
         if bury:
             await self.letters.append(outcome.letters)
-        await self.teller.tell(outcome.won, outcome.events)
+        arrivals = arrivals_of(word for _, word in words)
+        await self.teller.tell(outcome.won, outcome.events, arrivals)
         if self.history is not None and not again:
             self.history.add([word for _, word in words])
         self._count(len(words), outcome)
