@@ -84,7 +84,7 @@ class Filter:
         names = [name.strip() for name in text.split(",") if name.strip()]
         unknown = [name for name in names if name not in STATES]
         if unknown or not names:
-            raise ConfigError(f"state {unknown or text!r} is none of {', '.join(ATTENTION)}")
+            raise ConfigError(f"state {(unknown or [text])[0]!r} is none of {', '.join(ATTENTION)}")
         wanted = frozenset(STATES[name] for name in names)
         self.gone = self.gone or "Decommissioned" in wanted
         return lambda row: row.get("state") in wanted

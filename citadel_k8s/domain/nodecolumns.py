@@ -21,8 +21,11 @@ OBJECT_HEADERS: Final = tuple("CONFIRMED" if name == "SEEN" else name for name i
 WIDE_HEADERS: Final = ("ID", "ADDRESS", "GPU-MODEL", "DRIVER", "AGENT", "CPU", "MEMORY", "SINCE")
 """What ``-o wide`` adds."""
 
-PASSING: Final = frozenset({"SEEN", "CONFIRMED", "SINCE"})
-"""Columns that move with the clock alone."""
+PASSING: Final = frozenset({"SEEN", "CONFIRMED", "SINCE", "VRAM", "RUN/WAIT", "CPU", "MEMORY"})
+"""Columns that move with the clock or with each heartbeat."""
+
+UTIL_STEP: Final = 10
+"""Percent by which UTIL must move to be worth a line: as the steps that FabricNodes have."""
 
 CURRENT: Final = frozenset({"Online", "Degraded", "Draining"})
 """States of a node whose last figures are those of now."""
@@ -52,6 +55,29 @@ def cells(row: Mapping[str, Any], now: float, *, wide: bool = False) -> tuple[st
         age(row.get("since"), now) or UNKNOWN,
     )
     return tuple(shown(cell) for cell in (first + further if wide else first))
+
+
+def lasting(named: Mapping[str, str], before: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Give the cells by whose change a row is worth a line; the load as long as it is near enough.
+
+    Parameters
+    ----------
+    named : mapping
+        Cells by their headers.
+    before : tuple of str or None
+        What this gave when the row was shown last.
+    """
+    util = named["UTIL"]
+    if before is not None and _near(util, before[0]):
+        util = before[0]
+    return (util, *(text for name, text in named.items() if name not in PASSING | {"UTIL"}))
+
+
+def _near(one: str, other: str) -> bool:
+    numbers = [text.removesuffix("%") for text in (one, other)]
+    if not all(number.isdigit() for number in numbers):
+        return one == other
+    return abs(int(numbers[0]) - int(numbers[1])) < UTIL_STEP
 
 
 def _texts(

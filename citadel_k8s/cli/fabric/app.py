@@ -6,8 +6,8 @@ from citadel_k8s.cli.fabric import completion, described, events, live, models, 
 
 EPILOG = (
     "Asked is the API where --api or CITADEL_API_URL names one, else the FabricNodes of the "
-    "cluster in your kubeconfig. Exit status: 0 done; 1 not done, not found, or a node that does not "
-    "answer; 2 asked wrongly; 130 interrupted."
+    "cluster in your kubeconfig. Exit status: 0 done; 1 not done, not found, or no answer of a "
+    "node; 2 asked wrongly; 130 interrupted."
 )
 """What ``--help`` ends with."""
 

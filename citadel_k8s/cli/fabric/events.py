@@ -171,16 +171,14 @@ class _Shown:
 
 
 def _cells(event: Mapping[str, Any]) -> list[str]:
+    from citadel_k8s.cli.fabric.telling import happened  # noqa: PLC0415
     from citadel_k8s.domain.terminal import shown  # noqa: PLC0415
 
-    state, before = event.get("state"), event.get("before")
-    change = f"{before or '?'} -> {state}" if state else ""
-    message = event.get("message") or ""
     return [
         shown(event.get("time")),
         shown(event.get("node")),
         shown(event.get("kind") or event.get("type")),
         shown(event.get("reason")),
         shown(event.get("count") or 1),
-        shown(f"{change}: {message}" if change and message else change or message),
+        shown(happened(event)),
     ]

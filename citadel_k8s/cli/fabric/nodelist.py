@@ -10,7 +10,13 @@ from citadel_k8s.cli.fabric.printing import Columns, coloured, document, echo, n
 from citadel_k8s.clients.fleet import Asked, Change, Row
 from citadel_k8s.domain.fleetfilter import Filter
 from citadel_k8s.domain.fleetrows import name_of, ordered
-from citadel_k8s.domain.nodecolumns import HEADERS, OBJECT_HEADERS, PASSING, WIDE_HEADERS, cells
+from citadel_k8s.domain.nodecolumns import (
+    HEADERS,
+    OBJECT_HEADERS,
+    WIDE_HEADERS,
+    cells,
+    lasting,
+)
 from citadel_k8s.domain.terminal import shown
 from citadel_k8s.models.fabricnode import GROUP
 
@@ -91,11 +97,11 @@ class NodeList:
         if not self._filter.takes(row):
             self._gone(node, row)
             return
-        lasting = self._lasting(row)
         before = self._printed.get(node)
-        if before == lasting:
+        now = self._lasting(row, before)
+        if before == now:
             return
-        self._printed[node] = lasting
+        self._printed[node] = now
         self._print(row, "ADDED" if before is None else "MODIFIED")
 
     def _gone(self, node: str, row: Row | None) -> None:
@@ -141,12 +147,11 @@ class NodeList:
     def _cells(self, row: Row) -> tuple[str, ...]:
         return cells(row, self._clock.now(), wide=self._form is ListForm.WIDE)
 
-    def _lasting(self, row: Row) -> tuple[str, ...]:
-        """Give what of a row, if it changes, is worth a line: all but what only the clock moves."""
+    def _lasting(self, row: Row, before: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Give what of a row, if it changes, is worth a line of its own."""
         if not self._tabular:
             return (json.dumps({k: v for k, v in row.items() if k != "age"}, sort_keys=True),)
-        named = zip(self._headers(row), self._cells(row), strict=True)
-        return tuple(cell for name, cell in named if name not in PASSING)
+        return lasting(dict(zip(self._headers(row), self._cells(row), strict=True)), before)
 
 
 def _named(row: Row) -> str:

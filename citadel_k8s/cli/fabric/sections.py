@@ -91,7 +91,7 @@ def _gpu(gpu: Mapping[str, Any]) -> list[str]:
         _figure(gpu.get("utilization_percent"), "%"),
         _pair_of(_gib(used), _gib(total), "GiB"),
         _figure(gpu.get("temperature_celsius"), "C"),
-        _pair_of(watts, limit, "W"),
+        _pair_of(watts, limit, "W", digits=0),
         _held(gpu),
     ]
 
@@ -99,12 +99,19 @@ def _gpu(gpu: Mapping[str, Any]) -> list[str]:
 def _held(gpu: Mapping[str, Any]) -> str:
     if gpu.get("holders") is None and gpu.get("processes") is None:
         return UNKNOWN
-    names = [
-        "/".join(str(one[key]) for key in ("namespace", "pod") if one.get(key))
-        or str(one.get("name") or f"pid {one.get('pid')}" if one.get("pid") else one.get("how"))
-        for one in (*parts(gpu, "holders"), *parts(gpu, "processes"))
-    ]
+    processes = parts(gpu, "processes")
+    # Outside of pods the processes say more than that somebody of the host holds it.
+    holders = [one for one in parts(gpu, "holders") if one.get("pod") or not processes]
+    names = [_holder(one) for one in (*holders, *processes)]
     return ", ".join(dict.fromkeys(names)) or "nobody"
+
+
+def _holder(one: Mapping[str, Any]) -> str:
+    if one.get("pod"):
+        return "/".join(str(one[key]) for key in ("namespace", "pod") if one.get(key))
+    if one.get("pid"):
+        return str(one.get("name") or f"pid {one['pid']}")
+    return str(one.get("how") or UNKNOWN)
 
 
 def _service(service: Mapping[str, Any]) -> list[str]:
@@ -138,11 +145,11 @@ def _amount(system: Mapping[str, Any], what: str) -> str | None:
     return _pair_of(used, total, "GiB") + share
 
 
-def _pair_of(used: Any, total: Any, unit: str) -> str:
+def _pair_of(used: Any, total: Any, unit: str, digits: int = 1) -> str:
     if used is None and total is None:
         return UNKNOWN
-    texts = "/".join("?" if v is None else f"{v:.1f}".removesuffix(".0") for v in (used, total))
-    return f"{texts} {unit}".rstrip()
+    known = ["?" if v is None else f"{v:.{digits}f}".removesuffix(".0") for v in (used, total)]
+    return f"{'/'.join(known)} {unit}".rstrip()
 
 
 def _figure(value: Any, unit: str) -> str:

@@ -1,17 +1,23 @@
 """A node in the words and the shape of ``kubectl describe``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, cast
 
 from citadel_k8s.cli.fabric.printing import table
-from citadel_k8s.cli.fabric.sections import figures, gpus, pair, section, services
+from citadel_k8s.cli.fabric.sections import figures, pair, section
 from citadel_k8s.domain.columns import age
 from citadel_k8s.domain.fleetrows import name_of, part, parts
 from citadel_k8s.domain.nodecolumns import age_text, cells
+from citadel_k8s.domain.summary import UNKNOWN
 from citadel_k8s.domain.terminal import shown
 
 UNHEARD = "never"
 """What is said of a heartbeat that nobody heard."""
+
+_GPUS: Final = {"GPU": "index", "UUID": "uuid", "HEALTH": "health", "REASON": "reason"}
+_SERVICES: Final = {
+    "NAME": "name", "TYPE": "type", "HEALTH": "health", "PORT": "port", "MODELS": "models",
+}  # fmt: skip
 
 
 def told(detail: Mapping[str, Any], events: Any, now: float) -> list[str]:
@@ -79,26 +85,38 @@ def _object(row: Mapping[str, Any], raw: Mapping[str, Any], now: float) -> list[
          c.get("message")]
         for c in parts(status, "conditions")
     ]  # fmt: skip
-    found = parts(status, "gpus")
-    model = part(status, "hardware").get("gpuModel")
+    hardware = part(status, "hardware")
     lines = [
+        pair("GPU model", hardware.get("gpuModel") or named[2]),
+        pair("CPUs", hardware.get("cpuCount")),
         pair("Maintenance", "yes" if spec.get("maintenance") else "no"),
         pair("Healthy GPUs", named[2]),
         pair("GPU load", named[3]),
         pair("GPU memory", named[4]),
         pair("Requests", f"{named[6]} (running/waiting)"),
-        *section(
-            "GPUs", [*gpus([{"name": model, **gpu} for gpu in found]), *_more(status, "Gpus")]
-        ),
-        *section("Services", [*services(parts(status, "services")), *_more(status, "Services")]),
+        *_listed("GPUs", status, "Gpus", _GPUS),
+        *_listed("Services", status, "Services", _SERVICES),
     ]
     headers = ("TYPE", "STATUS", "REASON", "AGE", "MESSAGE")
     return lines + section("Conditions", table(headers, conditions) if conditions else [])
 
 
-def _more(status: Mapping[str, Any], what: str) -> list[str]:
-    more = status.get(f"more{what}")
-    return [f"and {more} more"] if more else []
+def _listed(
+    title: str, status: Mapping[str, Any], what: str, columns: Mapping[str, str]
+) -> list[str]:
+    """Give what an object lists, as far as it does; how many more there are is said."""
+    if status.get(what.lower()) is None:
+        return [pair(title, None)]
+    found, more = parts(status, what.lower()), status.get(f"more{what}")
+    rows = [[_cell(one.get(key)) for key in columns.values()] for one in found]
+    lines = table(list(columns), rows) if rows else []
+    return section(title, [*lines, f"and {more} more"] if more else lines)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[Any]", value))) or "none"
+    return UNKNOWN if value is None else value
 
 
 def _events(events: Any, now: float) -> list[str]:
@@ -108,10 +126,17 @@ def _events(events: Any, now: float) -> list[str]:
     found: Sequence[Mapping[str, Any]] = events
     rows = [
         [age(event.get("time"), now), event.get("kind") or event.get("type"), event.get("reason"),
-         event.get("message")]
+         happened(event)]
         for event in found
     ]  # fmt: skip
     return section("Events", table(headers, rows) if rows else [])
+
+
+def happened(event: Mapping[str, Any]) -> str:
+    """Give an event's sentence, with the change of state that it is."""
+    state, message = event.get("state"), event.get("message") or ""
+    change = f"{event.get('before') or '?'} -> {state}" if state else ""
+    return f"{change}: {message}" if change and message else change or str(message)
 
 
 def _moment(moment: Any, now: float) -> str:
