@@ -23,6 +23,13 @@ from citadel_k8s.errors import CitadelError
 FRAME: Final = 0.25
 """Seconds between two pictures: figures change every few seconds, and eyes follow no more."""
 
+_SHORT: Final = {
+    "utilization": "util",
+    "memory": "vram",
+    "temperature": "temp",
+    "power": "watts",
+}
+
 TICK: Final = 1.0
 """Seconds after which ages are painted anew though nothing came."""
 
@@ -45,11 +52,12 @@ class Top(App[int]):
     Screen { layers: base over; background: ansi_default; }
     #head, #columns, #foot { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     #grid { height: auto; margin: 0 0; }
-    Listing { background: ansi_default; }
+    Listing { background: ansi_default; scrollbar-background: ansi_default;
+              scrollbar-color: ansi_bright_black; }
     #filter { display: none; height: 1; border: none; padding: 0; background: ansi_default; }
     #filter.open { display: block; }
-    #help { display: none; layer: over; dock: top; padding: 1 2; border: round; height: auto;
-            width: 60; max-width: 100%; offset: 2 1; background: ansi_default; }
+    #help { display: none; layer: over; dock: top; padding: 0 1; height: auto;
+            border: round ansi_bright_black; width: 58; max-width: 100%; offset: 2 1; background: ansi_default; }
     #help.open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -141,7 +149,7 @@ class Top(App[int]):
         self._painted = now
         said = "paused" if self._paused else link.text(now)
         head = Text(f"{said}  ", style="bold yellow" if self._paused or cut else "bold green")
-        head.append(painting.summary(fleet.totals(), self._sort), style="default not bold")
+        head.append(painting.summary(fleet.totals()), style="default not bold")
         self._set("#head", head)
         self._set("#foot", self._foot())
 
@@ -158,8 +166,11 @@ class Top(App[int]):
         if self._problem:
             return Text(self._problem, style="bold red")
         found = f"filter: {self._words}  " if self._words else ""
-        keys = "/ filter  a attention n name u util m vram t temp w watts  p pause  ? help  q quit"
-        return Text(found, style="bold").append(keys, style="dim")
+        foot = Text(found, style="bold").append("/ filter ", style="dim")
+        for key, name in order.SORTS.items():
+            short = _SHORT.get(name, name)
+            foot.append(f" {key} {short}", style="bold" if name == self._sort else "dim")
+        return foot.append("  p pause ? help q quit", style="dim")
 
     def _set(self, place: str, text: Text) -> None:
         self.query_one(place, Static).update(text)

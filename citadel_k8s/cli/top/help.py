@@ -6,15 +6,13 @@ from textual.widgets import Static
 
 from citadel_k8s.cli.top.painting import BAND_FROM, BAND_SHAPES, STATES
 
-_BANDS = "  ".join(
-    f"{shape} from {start} %" for shape, start in zip(BAND_SHAPES, BAND_FROM, strict=True)
-)
+_BANDS = "  ".join(f"{shape} {start}" for shape, start in zip(BAND_SHAPES, BAND_FROM, strict=True))
 _STATES = "  ".join(f"{sign} {state}" for state, (sign, _) in list(STATES.items())[:4])
 _MORE = "  ".join(f"{sign} {state}" for state, (sign, _) in list(STATES.items())[4:])
 
 HELP: Final = f"""\
 Grid: one cell for each GPU, or each node if many
-  {_BANDS}
+  {_BANDS} % and more
   ! failed  ? not known
 Nodes
   {_STATES}

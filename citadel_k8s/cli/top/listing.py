@@ -1,12 +1,10 @@
 """The list of lines: paints those in view and no others, so that a fleet of any size is smooth."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from rich.console import Console
-from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
@@ -16,6 +14,9 @@ from typing_extensions import override
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.cli.top.order import Line
 from citadel_k8s.cli.top.painting import painted
+
+HEAD: Final = 19
+"""Cells of a line that the cursor covers: the name, before any bar begins."""
 
 _CURSOR = Style(reverse=True)
 _DIM = Style(dim=True)
@@ -77,8 +78,13 @@ class Listing(ScrollView, can_focus=True):
         if number >= len(self._lines):
             return Strip.blank(width)
         text = painted(self._lines[number], width, self._clock.now(), grouped=self._grouped)
-        style = _CURSOR if number == self.row and self.has_focus else Style()
-        return _strip(text, width, style + _DIM if self._old else style)
+        strip = Strip(text.render(_CONSOLE)).adjust_cell_length(width)
+        if self._old:
+            strip = strip.apply_style(_DIM)
+        if number != self.row or not self.has_focus:
+            return strip
+        # Only its beginning: bars turned round would show the opposite.
+        return Strip.join([strip.crop(0, HEAD).apply_style(_CURSOR), strip.crop(HEAD)])
 
     def action_move(self, by: int) -> None:
         """Move the cursor by so many lines."""
@@ -95,9 +101,3 @@ class Listing(ScrollView, can_focus=True):
             return None
         node, gpu = self._lines[number]
         return node.id, None if gpu is None else gpu.index
-
-
-def _strip(text: Text, width: int, style: Style) -> Strip:
-    segments = list(text.render(_CONSOLE))
-    strip = Strip(segments).adjust_cell_length(width)
-    return Strip(Segment.apply_style(strip, post_style=style), width) if style else strip

@@ -71,14 +71,13 @@ def painted(line: Line, total: int, now: float, *, grouped: bool) -> Text:
     return _gpu(line.node, line.gpu, widths(total, grouped=grouped), grouped=grouped)
 
 
-def summary(totals: Totals, sort: str) -> str:
+def summary(totals: Totals) -> str:
     """Give the sums in words."""
     mean = UNKNOWN if totals.mean is None else str(totals.mean)
     silent = f", {totals.unknown} unknown" if totals.unknown else ""
     sick = f", {totals.unhealthy} not Online" if totals.unhealthy else ""
     return (
-        f"{totals.nodes} nodes{sick}; {totals.gpus} GPUs, {totals.busy} busy{silent}, "
-        f"{mean} % on average; by {sort}"
+        f"{totals.nodes} nodes{sick}; {totals.gpus} GPUs, {totals.busy} busy{silent}, mean {mean} %"
     )
 
 
@@ -155,10 +154,18 @@ def _node(node: Node, total: int, now: float) -> Text:
 
 
 def _gpu(node: Node, gpu: Gpu, room: Widths, *, grouped: bool) -> Text:
-    model = gpu.model or UNKNOWN
-    place = f"{gpu.index:>4} " if grouped else f"{_fit(node.name, room.who // 2)}/{gpu.index:<2} "
     failed = FAULT if gpu.mark else " "
-    text = Text(_fit(f"{place}{failed}{model}", room.who) + " ", style="red" if gpu.mark else "")
+    what = f"{failed}{gpu.model or UNKNOWN}"
+    if grouped:
+        place = f"{gpu.index:>4} "
+    else:
+        # A long name is cut before its GPU's number, which would be the same for all of them.
+        number = f"/{gpu.index}"
+        half = room.who // 2
+        cut = node.name if cell_len(node.name) < half - 2 else _fit(node.name, half - 3)
+        place = set_cell_size(cut + number, half + 1)
+    text = Text()
+    text.append(_fit(place + what, room.who) + " ", style="red" if gpu.mark else "")
     band = BAND_STYLES[band_of(gpu.util or 0)]
     text.append_text(bar(gpu.util, room.bar, band)).append(" ")
     text.append_text(bar(gpu.memory, room.bar, "blue")).append(" ")

@@ -12,7 +12,7 @@ WIDTH = 120
 def picture(fleet: Fleet, now: float, sort: str, words: str) -> Iterator[str]:
     """Give the lines of a picture; ``now`` in seconds since the epoch."""
     grouped = sort in order.GROUPED
-    yield painting.summary(fleet.totals(), sort)
+    yield f"{painting.summary(fleet.totals())}; by {sort}"
     yield painting.header(WIDTH, grouped=grouped).plain.rstrip()
     for line in order.lines(fleet, sort, words):
         yield painting.painted(line, WIDTH, now, grouped=grouped).plain.rstrip()

@@ -59,13 +59,13 @@ def test_lines_are_never_wider_than_a_terminal_of_80(width: int, sort: str):
 def test_figures_of_silent_nodes_count_for_nothing():
     totals = fleet(row("a", 2, util=80), row("b", 2, state="Offline", util=0)).totals()
     assert (totals.gpus, totals.busy, totals.unknown, totals.mean) == (4, 2, 2, 80)
-    assert painting.summary(totals, "name") == (
-        "2 nodes, 1 not Online; 4 GPUs, 2 busy, 2 unknown, 80 % on average; by name"
+    assert painting.summary(totals) == (
+        "2 nodes, 1 not Online; 4 GPUs, 2 busy, 2 unknown, mean 80 %"
     )
 
 
 def test_nothing_known_has_no_average():
-    assert "? % on average" in painting.summary(fleet(row("a", util=None)).totals(), "name")
+    assert "mean ? %" in painting.summary(fleet(row("a", util=None)).totals())
 
 
 @pytest.mark.parametrize(

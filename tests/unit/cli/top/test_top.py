@@ -47,7 +47,7 @@ async def test_a_small_fleet_fits_into_80_by_24():
         app.query_one(Listing).in_view()
         await pilot.pause()
         lines = text(app).splitlines()
-        assert lines[0].startswith("live  3 nodes, 1 not Online; 5 GPUs, 2 busy, 3 unknown, 93 %")
+        assert lines[0] == "live  3 nodes, 1 not Online; 5 GPUs, 2 busy, 3 unknown, mean 93 %"
         assert lines[1] == "██xx?"
         heads = ["GPU", "MODEL", "UTIL", "VRAM", "TEMP", "POWER", "HELD", "BY/SERVES"]
         assert lines[2].split() == heads
