@@ -27,6 +27,8 @@ def guarded(command: Callable[[], Any]) -> None:
         _fail(group, 2)
     except* CitadelError as group:
         _fail(group, 1)
+    except* ModuleNotFoundError as group:
+        _not_installed(group)
     except* KeyboardInterrupt:
         sys.exit(130)
     except* BrokenPipeError:
@@ -37,6 +39,17 @@ def _fail(group: BaseExceptionGroup[CitadelError], code: int) -> None:
     # Servers and nodes have a say in what goes wrong.
     typer.echo(f"error: {shown_lines(str(told(group)))}", err=True)
     sys.exit(code)
+
+
+def _not_installed(group: BaseExceptionGroup[ModuleNotFoundError]) -> NoReturn:
+    """Say which extra has what a command needs; a module of ours that is missing is a defect."""
+    error = told(group)
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not name or name.partition(".")[0] == "citadel_k8s":
+        raise group
+    extras = "cli, operator, worker, api or agent"
+    typer.echo(f"error: {name} is not installed: pip install 'citadel-k8s[…]' ({extras})", err=True)
+    sys.exit(1)
 
 
 def _quietly_gone() -> NoReturn:

@@ -4,15 +4,11 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.cli.fabric.options import Place
 from citadel_k8s.clients.fleet import FleetSource
 from citadel_k8s.errors import ConfigError
-
-MISSING: Final = "the {} is not installed: pip install 'citadel-k8s[cli]'"
-"""What to say where a library of the extra is not there."""
 
 
 @asynccontextmanager
@@ -33,22 +29,18 @@ async def opened(place: Place) -> AsyncGenerator[FleetSource]:
 
 async def open_api(place: Place) -> FleetSource:
     """Open the API with the credential that there is."""
-    try:
-        from citadel_k8s.clients.fabricapi import ApiFleet  # noqa: PLC0415 - see the package cli
-        from citadel_k8s.clients.fabrichttp import ApiHttp, api_base  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ConfigError(MISSING.format(error.name)) from error
+    from citadel_k8s.clients.fabricapi import ApiFleet  # noqa: PLC0415 - see the package cli
+    from citadel_k8s.clients.fabrichttp import ApiHttp, api_base  # noqa: PLC0415
+
     base = api_base(place.api or "", insecure=place.insecure)
     credential = await _credential(place.token_file, base)
     return ApiFleet(ApiHttp(base, credential, timeout=place.timeout))
 
 
 async def _open_objects(place: Place) -> FleetSource:
-    try:
-        from citadel_k8s.clients.fleetobjects import ObjectFleet  # noqa: PLC0415
-        from citadel_k8s.clients.kube import KubeClient  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ConfigError(MISSING.format(error.name)) from error
+    from citadel_k8s.clients.fleetobjects import ObjectFleet  # noqa: PLC0415
+    from citadel_k8s.clients.kube import KubeClient  # noqa: PLC0415
+
     try:
         client = await KubeClient.connect(
             place.kubeconfig, timeout=place.timeout, context=place.context

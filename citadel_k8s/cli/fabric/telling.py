@@ -7,7 +7,7 @@ from citadel_k8s.cli.fabric.printing import table
 from citadel_k8s.cli.fabric.sections import figures, pair, section
 from citadel_k8s.domain.columns import age
 from citadel_k8s.domain.fleetrows import name_of, part, parts
-from citadel_k8s.domain.nodecolumns import age_text, cells
+from citadel_k8s.domain.nodecolumns import CURRENT, age_text, cells
 from citadel_k8s.domain.summary import UNKNOWN
 from citadel_k8s.domain.terminal import shown
 
@@ -42,6 +42,8 @@ def told(detail: Mapping[str, Any], events: Any, now: float) -> list[str]:
     elif detail.get("status") is None:
         lines.append("No status of this node is kept: it never reported, or that was long ago.")
     else:
+        if row.get("state") not in CURRENT:
+            lines.append("What follows is the last that it said, and not how it is now.")
         if not detail.get("complete"):
             lines.append("Figures that move are not kept: what follows is what was stored.")
         lines += figures(detail.get("status"))
