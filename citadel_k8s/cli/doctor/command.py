@@ -32,6 +32,9 @@ def doctor(
         str, typer.Option("--namespace", "-n", help="Namespace of the operator and the agents.")
     ] = "citadel",
     kubeconfig: Annotated[Path | None, typer.Option(help="Default: as kubectl's.")] = None,
+    context: Annotated[
+        str | None, typer.Option(help="Context of the kubeconfig. Default: its own.")
+    ] = None,
     redis_url: RedisUrl = None,
     redis_username: Annotated[str | None, typer.Option(help="Who logs in to Redis.")] = None,
     redis_secret: Annotated[
@@ -45,8 +48,8 @@ def doctor(
 ) -> None:
     """Look at all that nodes need to be seen, and say what to mend and how.
 
-    Changes nothing. Exit status: 0 all is well (warnings are allowed), 1 something is broken, 3
-    nothing is known to be broken and something could not be looked at.
+    Changes nothing. Exit status: 0 all is well (warnings are allowed), 1 something is broken, 3 not
+    all could be looked at, and nothing that could be is broken.
     """
     from citadel_k8s.cli.doctor.checks import RedisLook  # noqa: PLC0415 - see the package cli
     from citadel_k8s.cli.doctor.finding import exit_status  # noqa: PLC0415
@@ -60,13 +63,18 @@ def doctor(
         password,
         redis_secret,
     )
-    findings = asyncio.run(examine(kubeconfig, namespace, look, api))
+    findings = asyncio.run(examine(kubeconfig, namespace, look, api, context=context))
     _print(findings, output)
     raise typer.Exit(exit_status(findings))
 
 
 async def examine(
-    kubeconfig: Path | None, namespace: str, redis: "RedisLook", api: str | None
+    kubeconfig: Path | None,
+    namespace: str,
+    redis: "RedisLook",
+    api: str | None,
+    *,
+    context: str | None = None,
 ) -> "list[Finding]":
     """Look at a cluster and give what was found, in the order of the report.
 
@@ -81,7 +89,7 @@ async def examine(
     from citadel_k8s.cli.doctor.running import DEADLINE, run  # noqa: PLC0415
     from citadel_k8s.clients.kube import KubeClient  # noqa: PLC0415
 
-    client = await KubeClient.connect(kubeconfig, timeout=DEADLINE)
+    client = await KubeClient.connect(kubeconfig, timeout=DEADLINE, context=context)
     try:
         checks = Checks(Cluster(client, namespace), SystemClock(), redis, api)
         return await run(checks.all())

@@ -57,7 +57,8 @@ class Top(App[int]):
     #filter { display: none; height: 1; border: none; padding: 0; background: ansi_default; }
     #filter.open { display: block; }
     #help { display: none; layer: over; dock: top; padding: 0 1; height: auto;
-            border: round ansi_bright_black; width: 58; max-width: 100%; offset: 2 1; background: ansi_default; }
+            border: round ansi_bright_black; background: ansi_default;
+            width: 58; max-width: 100%; offset: 2 1; }
     #help.open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
