@@ -6,6 +6,9 @@ export const SLOTS = 60;
 const LATE_SHARE = 1.25;
 /** Of an interval: agents send within a few per cent of their grid; a quarter more is late. */
 
+const MISSED_SHARE = 0.75;
+/** Of an interval of silence beyond the usual one: sooner than that it is only late. */
+
 const EXTRA_SHARE = 0.5;
 /** Of an interval: what comes sooner is a fault told at once, besides the grid, and no beat more. */
 
@@ -76,7 +79,7 @@ function place(slots: Slot[], arrival: Arrival, before: number | null, interval:
 
 /** Add a missed slot for each interval that went by without a word; give how many. */
 function missing(slots: Slot[], before: number, silence: number, interval: number): number {
-  const absent = Math.max(0, Math.floor(silence / interval + 0.5 - 1e-9));
+  const absent = Math.max(0, Math.floor(silence / interval + 1 - MISSED_SHARE));
   const shown = Math.min(absent, SLOTS);
   for (let nth = absent - shown + 1; nth <= absent; nth += 1) {
     slots.push({ kind: "missed", atMs: before + nth * interval, seq: null });

@@ -41,7 +41,7 @@ function Asked({ asked }: { asked: Configured }) {
   const { view } = asked;
   return (
     <>
-      {view.revision ? null : <Notice tone="dim" title={words.nothing} />}
+      {view.revision || view.config ? null : <Notice tone="dim" title={words.nothing} />}
       <dl class="config-list">
         <dt>{words.revision}</dt>
         <dd>

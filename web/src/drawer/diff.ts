@@ -6,7 +6,9 @@ import { innerOf } from "./status";
 
 /** One figure; null stands for "not told". */
 export interface Difference {
+  /** As people read it, and as the status has it. */
   readonly path: string;
+  readonly key: string;
   readonly cached: string | null;
   readonly live: string | null;
 }
@@ -96,7 +98,22 @@ function leaf(before: unknown, after: unknown, path: readonly string[], found: D
   const key = path.at(-1) ?? "";
   const [cached, live] = [shown(before, key), shown(after, key)];
   // Alike to the eye is alike: a change in the fourth decimal is none.
-  if (cached !== live) found.push({ path: path.join(" · "), cached, live });
+  if (cached !== live) found.push({ path: pathText(path), key: path.join("."), cached, live });
+}
+
+const UNIT = /_(gb|mb|bytes|percent|pct|watts|celsius|mhz|ms|ms_p50|seconds)$/;
+
+/** Say where a figure stands; its unit stands beside the value. */
+function pathText(path: readonly string[]): string {
+  return path.map(stepText).join(" · ");
+}
+
+/** One step: a key, and behind a space what tells an element of its list apart. */
+function stepText(step: string): string {
+  const end = step.indexOf(" ");
+  const key = (end < 0 ? step : step.slice(0, end)).replace(UNIT, "").replaceAll("_", " ");
+  const name = end < 0 ? "" : step.slice(end);
+  return `${key === "gpu" ? "GPU" : key}${name}`;
 }
 
 function isBag(value: unknown): boolean {

@@ -57,7 +57,7 @@ export function Facts({ node }: { node: OpenNode }) {
         <Labels labels={row.labels} />
       </dl>
       <Grafana id={row.id} />
-      <Beats node={node} detail={detail} />
+      {detail === null ? null : <Beats node={node} detail={detail} />}
       {status ? <Host system={status.system} /> : null}
     </section>
   );
@@ -172,8 +172,10 @@ function Part(props: { label: string; used: number | null; total: number | null 
   );
 }
 
-/** So much of so much, as far as it is known. */
+/** So much of so much, as far as it is known; a unit that both have is named once. */
 export function usedText(used: number | null, total: number | null): string {
   if (used === null && total === null) return drawer.unknown;
-  return head.of(bytes(used), bytes(total));
+  const [part, all] = [bytes(used), bytes(total)];
+  const unit = all.slice(all.lastIndexOf(" "));
+  return head.of(total !== null && part.endsWith(unit) ? part.slice(0, -unit.length) : part, all);
 }

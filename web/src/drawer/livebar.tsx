@@ -120,6 +120,9 @@ function Kept({ node }: { node: OpenNode }) {
   const { status } = node.figures.value;
   const row = node.row.value;
   const age = row === null ? null : ageSeconds(row, now.value);
-  if (status === null) return <p class="live-soft">{words.nothingKept}</p>;
+  if (status === null) {
+    const read = node.detail.state.value.value !== null;
+    return <p class="live-soft">{read ? words.nothingKept : words.unread}</p>;
+  }
   return <p class="live-soft">{age === null ? words.keptUnknown : words.kept(span(age))}</p>;
 }

@@ -1,6 +1,6 @@
 /** What a live answer says otherwise than the last heartbeat. */
 
-import { Notice, Said } from "../parts";
+import { cut, Notice, Said } from "../parts";
 import { live as words } from "../text/drawer";
 import type { Difference } from "./diff";
 import type { OpenNode } from "./node";
@@ -36,7 +36,7 @@ function DiffTable({ changes }: { changes: readonly Difference[] }) {
         </thead>
         <tbody>
           {changes.slice(0, SHOWN).map((change) => (
-            <tr key={change.path}>
+            <tr key={change.key} title={cut(change.key, PATH_MAX)}>
               <th scope="row">
                 <Said text={change.path} max={PATH_MAX} />
               </th>

@@ -4,8 +4,15 @@ import { useComputed } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { now } from "../fleet/clock";
-import { Age } from "../parts";
-import { partNames, partsLabel, source } from "../text/drawer";
+import { busyText } from "../fleet/gpus";
+import { Age, Notice } from "../parts";
+import {
+  gpus as gpuWords,
+  partNames,
+  partsLabel,
+  services as serviceWords,
+  source,
+} from "../text/drawer";
 import { go, place } from "../url";
 import { Charts } from "./charts";
 import { Config } from "./config";
@@ -104,17 +111,22 @@ function Tally({ name, node }: { name: PartName; node: OpenNode }) {
 function Part({ name, node }: { name: PartName; node: OpenNode }) {
   const coarse = useComputed(() => Math.floor(now.value / AGE_STEP_MS) * AGE_STEP_MS);
   const status = node.figures.value.status;
+  // Nothing was read, so that nothing is known: not even that the node says nothing.
+  const unread = status === null && node.detail.state.value.value === null;
+  const missing = unread && node.detail.state.value.since === null;
   switch (name) {
     case "gpus":
       return (
         <Dimmed node={node}>
-          <Gpus status={status} nowMs={coarse.value} />
+          {missing ? <Unread name={name} node={node} /> : null}
+          {unread ? null : <Gpus status={status} nowMs={coarse.value} />}
         </Dimmed>
       );
     case "services":
       return (
         <Dimmed node={node}>
-          <Services status={status} />
+          {missing ? <Unread name={name} node={node} /> : null}
+          {unread ? null : <Services status={status} />}
         </Dimmed>
       );
     case "charts":
@@ -128,6 +140,17 @@ function Part({ name, node }: { name: PartName; node: OpenNode }) {
     case "raw":
       return <Raw node={node} />;
   }
+}
+
+function Unread({ name, node }: { name: "gpus" | "services"; node: OpenNode }) {
+  const row = node.row.value;
+  const title = name === "gpus" ? gpuWords.unread : serviceWords.unread;
+  const listed = name === "gpus" && row !== null ? busyText(row) : null;
+  return (
+    <Notice tone="dim" title={title}>
+      {listed ? <p>{gpuWords.listed(listed)}</p> : null}
+    </Notice>
+  );
 }
 
 /** Whose figures these are; paler where they are old. */

@@ -18,7 +18,8 @@ const FREE_MS = 10_000;
 type Which = "heartbeat" | "live";
 
 export function Raw({ node }: { node: OpenNode }) {
-  const heartbeat = node.detail.state.value.value?.raw ?? null;
+  const detail = node.detail.state.value.value;
+  const heartbeat = detail?.message ?? detail?.raw ?? null;
   const live = node.live.last.value?.message ?? null;
   const [asked, choose] = useState<Which>("heartbeat");
   const which = asked === "live" && live === null ? "heartbeat" : asked;

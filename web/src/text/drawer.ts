@@ -22,8 +22,8 @@ export const head = {
   addresses: "Addresses",
   copyId: "Copy the id",
   copyAddress: (address: string) => `Copy ${address}`,
-  since: "In this state",
-  seen: "Last heartbeat",
+  since: "State since",
+  seen: "Heartbeat",
   way: "Sends by",
   skew: "Clock",
   agent: "Agent",
@@ -78,6 +78,7 @@ export const live = {
   failed: (step: string) => `No live answer: ${step}`,
   kept: (age: string) => `What is shown is of its last heartbeat, ${age} ago.`,
   keptUnknown: "What is shown is what it said last.",
+  unread: "Nor could the details be read.",
   nothingKept: "It never said anything that could be shown instead.",
   tooMany: "too many live questions at once",
   retryIn: (seconds: number) => `Query live (in ${seconds} s)`,
@@ -129,6 +130,8 @@ export const source = {
 
 export const gpus = {
   title: "GPUs",
+  unread: "Nothing is known of its GPUs here: the details could not be read.",
+  listed: (text: string) => `The list says: ${text}.`,
   silent: "The node says nothing of GPUs.",
   silentWhy: "While a driver gives no answer there is no list; it may have GPUs all the same.",
   absent: "This node has no GPU.",
@@ -158,11 +161,11 @@ export const gpus = {
   bus: "PCI address",
   vendor: "Vendor",
   clocks: "Clocks",
-  clockPair: (core: string, memory: string) => `core ${core}, memory ${memory}`,
+  clockPair: (core: string, memory: string) => `${core}, memory ${memory}`,
   megahertz: (value: string) => `${value} MHz`,
   throttle: "Held back by",
   throttleNone: "nothing",
-  memoryTemperature: "Memory temperature",
+  memoryTemperature: "Memory temp.",
   ecc: "ECC errors",
   eccOff: "ECC is off",
   eccText: (corrected: string, uncorrected: string) =>
@@ -218,6 +221,7 @@ export const gpus = {
 
 export const services = {
   title: "Services",
+  unread: "Nothing is known of its services here: the details could not be read.",
   silent: "The node says nothing of services.",
   absent: "No service runs on this node.",
   unnamed: "unnamed service",
@@ -346,7 +350,7 @@ export const config = {
 
 export const parting = {
   title: "Give the node up",
-  why: "It leaves the lists, and its past is kept..",
+  why: "It leaves the lists, and its past is kept.",
   confirm: (name: string) => `Type ${name} to confirm`,
   act: "Decommission",
   acting: "Giving it up",

@@ -13,6 +13,7 @@ export function Chart({ plot, grid }: { plot: Plot; grid: Grid }) {
   useEffect(() => {
     let drawing: Drawing | null = null;
     let wanted = true;
+    nameLanguage();
     import("./draw").then(
       ({ draw }) => {
         if (!wanted || !box.current) return;
@@ -37,6 +38,15 @@ export function Chart({ plot, grid }: { plot: Plot; grid: Grid }) {
       <div ref={box} class="chart-box" role="img" aria-label={summary(plot, grid)} />
     </figure>
   );
+}
+
+/** uPlot takes the browser's language as it loads, and a browser without one names none that holds. */
+function nameLanguage(): void {
+  try {
+    Intl.getCanonicalLocales(navigator.language);
+  } catch {
+    Object.defineProperty(navigator, "language", { value: "en", configurable: true });
+  }
 }
 
 interface LegendProps {

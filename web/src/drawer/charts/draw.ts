@@ -3,9 +3,9 @@
 import "uplot/dist/uPlot.min.css";
 import "./draw.css";
 import uPlot from "uplot";
-import type { Grid, Line, Plot } from "./series";
+import { type Grid, hourText, type Line, type Plot } from "./series";
 
-const HEIGHT = 130;
+const HEIGHT = 124;
 const LEAST_WIDTH = 160;
 const FONT = "11px system-ui, sans-serif";
 const AXIS_WIDTH = 58;
@@ -56,9 +56,13 @@ function build({ box, plot, grid, lines, onPoint }: DrawingProps): uPlot {
   const options: uPlot.Options = {
     ...sizeOf(box),
     legend: { show: false },
+    padding: [8, 12, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "drawer" } },
     scales: { y: { range: (_, __, high) => [0, plot.max ?? Math.max(high * 1.1, 1)] } },
-    axes: [axis(colour, 32), { ...axis(colour, AXIS_WIDTH), ...valuesOf(plot) }],
+    axes: [
+      { ...axis(colour, 26), values: (_, splits) => splits.map(hourText) },
+      { ...axis(colour, AXIS_WIDTH), ...valuesOf(plot) },
+    ],
     series: [{}, ...lines.map((line) => seriesOf(line, colour))],
     hooks: { setCursor: [(chart) => onPoint(chart.cursor.idx ?? null)] },
   };

@@ -116,6 +116,13 @@ export function timeText(seconds: number): string {
   return count(seconds) === UNKNOWN ? UNKNOWN : clock.format(new Date(seconds * 1000));
 }
 
+/** The time of day alone, for an axis. */
+export function hourText(seconds: number): string {
+  return hour.format(new Date(seconds * 1000));
+}
+
+const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+
 const clock = new Intl.DateTimeFormat("en-GB", {
   month: "short",
   day: "numeric",
