@@ -15,6 +15,7 @@ is to say, and the page comes back for more after the second that ``retry`` name
 import json
 import mimetypes
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -86,6 +87,7 @@ class Answers:
     stream_open: bool = True
     """False: the stream's requests are never answered, as where a server hangs."""
 
+    detail: Callable[[Row, Any], Row] = detail
     page: Page | None = None
     said: int = 0
 
@@ -170,7 +172,7 @@ class Answers:
             self.rows = [kept for kept in self.rows if kept is not row]
             await route.fulfill(status=204)
         else:
-            await _json(route, detail(row, self.now), headers)
+            await _json(route, self.detail(row, self.now), headers)
 
     async def _other(
         self, route: Route, path: str, asked: dict[str, list[str]], headers: dict[str, str]

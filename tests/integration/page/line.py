@@ -32,6 +32,7 @@ class Line:
 
     cuts: int = 0
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _serving: set[asyncio.Task[None] | None] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -41,6 +42,13 @@ class Line:
         """Cut all connections that there are now."""
         for writer in list(self._open):
             writer.transport.abort()
+
+    async def end(self) -> None:
+        """Cut all connections, and wait until nobody serves them any more."""
+        self.cut()
+        async with asyncio.timeout(5):
+            while self._serving:  # noqa: ASYNC110 - each ends by itself
+                await asyncio.sleep(0.01)
 
     def requests(self, path: str) -> list[str]:
         """Give the requests of a path, queries left aside."""
@@ -54,6 +62,7 @@ class Line:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on until it ends."""
         self._open.add(writer)
+        self._serving.add(asyncio.current_task())
         back: asyncio.StreamWriter | None = None
         try:
             if self.down:
@@ -67,6 +76,7 @@ class Line:
             pass
         finally:
             self._open.discard(writer)
+            self._serving.discard(asyncio.current_task())
             writer.transport.abort()
             if back is not None:
                 back.transport.abort()
@@ -76,6 +86,7 @@ class Line:
             self._note(data)
             back.write(data)
             await back.drain()
+        back.transport.abort()
 
     def _note(self, data: bytes) -> None:
         head = data.partition(b"\r\n\r\n")[0].decode(errors="replace")
@@ -109,5 +120,5 @@ async def line(target: int) -> AsyncIterator[Line]:
             yield made
         finally:
             server.close()
-            made.cut()
+            await made.end()
             await server.wait_closed()
