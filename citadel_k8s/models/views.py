@@ -80,13 +80,18 @@ class NodeSummary(View):
 class NodeDetail(View):
     """One node: its row and the last status that it sent, as it travelled.
 
-    ``complete`` says whether the status is whole: figures that move are lost with Redis.
+    ``complete`` says whether the status is whole: figures that move are lost with Redis. ``beats``
+    are its last heartbeats, 60 at most, the newest last: when each arrived, in milliseconds since
+    the epoch, and the node's own count, null if it does not count. ``skew_seconds`` is by how much
+    its clock is ahead of the server's. Both are left out if they are not known.
     """
 
     node: NodeSummary
     status: dict[str, Any] | None = None
     complete: bool = False
     config: dict[str, Any] | None = None
+    beats: list[tuple[int, int | None]] | None = None
+    skew_seconds: float | None = None
 
 
 class FleetEvent(View):

@@ -1,15 +1,17 @@
 """One node: found by either of its ids, with the last status that it sent."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import pydantic_core
 
 from citadel_k8s.api.fabric.rows import Item, Judge, words_of
 from citadel_k8s.api.frame.refusal import not_found
+from citadel_k8s.domain.arrivals import Arrival
 from citadel_k8s.domain.keys import check_node_id
 from citadel_k8s.domain.life import Policy
 from citadel_k8s.errors import StreamError, WireError
+from citadel_k8s.stores.laststatus import Heard
 from citadel_k8s.stores.postgres.fleet import NodeRow
 
 NOT_HERE: Final = "no node of that id"
@@ -30,6 +32,18 @@ class Statuses(Protocol):
     async def get(self, org_id: str, node_id: str) -> bytes | None:
         """Give what a node said last; raises `StreamError`."""
         ...
+
+    async def heard(self, org_id: str, node_id: str) -> Heard:
+        """Give what a node said last and when it was heard; raises `StreamError`."""
+        ...
+
+
+class Said(NamedTuple):
+    """A node's last status, whether that is whole, and when the node was heard."""
+
+    status: dict[str, Any] | None
+    complete: bool
+    arrivals: list[Arrival]
 
 
 class LastWord:
@@ -88,6 +102,19 @@ class LastWord:
             if found is not None:
                 return found, True
         return node.status, False
+
+    async def said(self, org_id: str, node: NodeRow) -> Said:
+        """Give the last status of a node as `status` does, and when the node was heard."""
+        if self._statuses is not None and node.row.stream_ms is not None:
+            try:
+                found, arrivals = await self._statuses.heard(org_id, node.row.node_id)
+            except StreamError:
+                found, arrivals = None, []
+            whole = parsed(found)
+            if whole is not None:
+                return Said(whole, complete=True, arrivals=arrivals)
+            return Said(node.status, complete=False, arrivals=arrivals)
+        return Said(node.status, complete=False, arrivals=[])
 
 
 def parsed(payload: bytes | None) -> dict[str, Any] | None:

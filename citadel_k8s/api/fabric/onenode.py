@@ -11,6 +11,7 @@ from citadel_k8s.api.fabric.pages import Page, give, version_of
 from citadel_k8s.api.fabric.queries import HistoryQuery, HistoryView
 from citadel_k8s.api.fabric.shelf import Shelf
 from citadel_k8s.api.frame.route import Call
+from citadel_k8s.domain.arrivals import skew_seconds
 from citadel_k8s.models.codec import format_timestamp
 from citadel_k8s.stores.postgres.fleet import Fleet
 from citadel_k8s.stores.postgres.past import BucketRow, Past
@@ -80,9 +81,15 @@ class OneNode:
         """Answer with the node's row and the last status that it sent."""
         org_id = call.who.org_id
         node = await self._words.node(org_id, call.part("node_id"))
-        status, complete = await self._words.status(org_id, node)
+        said = await self._words.said(org_id, node)
         item, age = self._words.item(org_id, node)
-        rest = {"status": status, "complete": complete, "config": node.config}
+        rest = {
+            "status": said.status,
+            "complete": said.complete,
+            "config": node.config,
+            "beats": [[one.ms, one.seq] for one in said.arrivals] or None,
+            "skewSeconds": skew_seconds(said.arrivals),
+        }
         tail = pydantic_core.to_json({k: v for k, v in rest.items() if v is not None})[1:]
         body = b'{"node":' + item.encoded(age) + b"," + tail
         return await give(call, Page(body, version_of(item.head, tail), {}), {})

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from citadel_k8s.config.server import WorkerSettings
 from citadel_k8s.constants import STATUS_LETTERS
-from citadel_k8s.domain.keys import last_status_key, org_events_stream
+from citadel_k8s.domain.keys import arrivals_key, last_status_key, org_events_stream
 from citadel_k8s.stores.connection import RedisConnection
 from citadel_k8s.stores.postgres import migrate
 from citadel_k8s.stores.postgres.database import Database
@@ -41,11 +41,12 @@ async def test_entries_of_a_cluster_become_rows_deltas_and_letters(
         async with redis.edge("looking"):
             changes = await redis.redis.xlen(org_events_stream("acme"))
             last = await redis.redis.get(last_status_key("acme", "n1"))
+            heard = await redis.redis.llen(arrivals_key("acme", "n1"))
             letters = await redis.redis.xlen(STATUS_LETTERS)
         async with database.transaction() as connection:
             rows = await connection.execute("SELECT node_id FROM fabric_node_status")
             found = [row["node_id"] for row in await rows.fetchall()]
-        return found == ["n1"] and changes > 0 and last is not None and letters == 1
+        return found == ["n1"] and changes > 0 and last is not None and heard == letters == 1
 
     async with asyncio.TaskGroup() as group:
         working = group.create_task(Worker(settings, connections).run(stop))

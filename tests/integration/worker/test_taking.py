@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from citadel_k8s.domain.arrivals import read_arrivals
 from citadel_k8s.stores.postgres.orgs import Orgs
 from citadel_k8s.worker import letters
 from tests.integration.worker.conftest import World, message, until
@@ -286,3 +287,65 @@ async def test_while_the_database_is_away_nothing_is_confirmed_and_then_all_is(
         await taking
     assert (await world.statuses())["n1"]["seq"] == 1
     assert await world.pending() == 0
+
+
+async def arrivals(world: World, node: str = "n1") -> list[bytes]:
+    return await world.redis.lrange(f"org:acme:node:{node}:arrivals", 0, -1)
+
+
+async def test_when_each_heartbeat_arrived_is_kept_beside_the_last_status_for_a_day(world: World):
+    hand = await world.hand()
+    # Two in one batch: the row is written once, and both arrived.
+    ids = [await world.send(message(bootId="b1", seq=seq)) for seq in (1, 2)]
+    await world.send(message("go"), "go")
+    await hand.take()
+    kept = [text.decode().split(" ") for text in await arrivals(world)]
+    assert [(ms, seq) for ms, seq, _ in kept] == [
+        (key.partition("-")[0], str(seq)) for seq, key in enumerate(ids, 1)
+    ]
+    assert all(abs(int(offset)) < 30_000 for _, _, offset in kept)
+    assert (await arrivals(world, "go"))[0].split(b" ")[1] == b""
+    for node in ("n1", "go"):
+        assert 86_000 < await world.redis.ttl(f"org:acme:node:{node}:arrivals") <= 86_400
+
+
+async def test_lists_of_arrivals_are_cut_now_and_then_and_kept_on_for_another_day(world: World):
+    hand = await world.hand()
+    key = "org:acme:node:n1:arrivals"
+    await world.redis.rpush(key, *(f"{ms} {ms} 0" for ms in range(80)))
+    await world.redis.expire(key, 100)
+    await world.send(message(bootId="b1", seq=81))
+    await hand.take()
+    kept = await arrivals(world)
+    assert len(kept) == 60
+    assert kept[-1].split(b" ")[1] == b"81"
+    assert await world.redis.ttl(key) > 86_000
+    await world.send(message(bootId="b1", seq=82))
+    await hand.take()
+    assert len(await arrivals(world)) == 61
+
+
+async def test_a_backlog_of_one_node_fills_its_list_and_no_more(world: World):
+    hand = await world.hand()
+    for seq in range(1, 101):
+        await world.send(message(bootId="b1", seq=seq))
+    await hand.take()
+    kept = await arrivals(world)
+    assert len(kept) == 60
+    assert kept[-1].split(b" ")[1] == b"100"
+
+
+async def test_an_entry_that_comes_twice_arrived_once(world: World):
+    hand = await world.hand()
+    await world.send(message(bootId="b1", seq=1))
+    entries = await hand.group.read(10, 0.01)
+    await hand.worker.reader.take(entries)
+    await hand.worker.reader.take(entries)
+    assert len(read_arrivals(await arrivals(world))) == 1
+
+
+async def test_of_a_message_that_is_refused_nothing_arrived(world: World):
+    hand = await world.hand(adopt_nodes=False)
+    await world.send(message("nobody"), "nobody")
+    await hand.take()
+    assert await arrivals(world, "nobody") == []
