@@ -23,7 +23,8 @@ interface Props {
 
 export function Device({ device, busy, error, onDecide }: Props) {
   const [nodeId, setNodeId] = useState(device.node_id ?? "");
-  const sound = soundNode(nodeId);
+  // Left empty, the API makes one out of the name; it says so where it cannot.
+  const sound = nodeId === "" || soundNode(nodeId);
   return (
     <div class="access-device" data-testid="enrol-device">
       <h3 class="access-subtitle">{text.asks}</h3>
@@ -35,12 +36,12 @@ export function Device({ device, busy, error, onDecide }: Props) {
         value={nodeId}
         onInput={(value) => setNodeId(value.trim())}
         hint={text.nodeHint}
-        error={nodeId !== "" && !sound ? text.nodeWrong : ""}
+        error={sound ? "" : text.nodeWrong}
         testid="enrol-node"
         maxLength={64}
         wide
       />
-      {sound && nodeSignal(nodeId) ? <p class="access-warn">{text.nodeKnown(nodeId)}</p> : null}
+      {nodeSignal(nodeId) ? <p class="access-warn">{text.nodeKnown(nodeId)}</p> : null}
       {device.force_new ? <p class="access-hint">{text.forceNew}</p> : null}
       {error ? (
         <p class="access-error" role="alert">
@@ -53,7 +54,7 @@ export function Device({ device, busy, error, onDecide }: Props) {
           class="button button-main"
           data-testid="enrol-approve"
           disabled={busy || !sound}
-          onClick={() => onDecide("approve", nodeId)}
+          onClick={() => onDecide("approve", nodeId || null)}
         >
           {text.approve}
         </button>

@@ -54,7 +54,7 @@ function Search() {
     <input
       ref={box}
       type="search"
-      class="field models-search"
+      class="field modeltab-search"
       data-testid="filter-search"
       aria-label={text.search}
       placeholder={text.search}

@@ -26,7 +26,7 @@ export function ModelLine({ row }: { row: ModelRow }) {
         <th scope="row">
           <button
             type="button"
-            class="models-open"
+            class="modeltab-open"
             aria-expanded={open}
             aria-controls={open ? below : undefined}
             title={text.showNodes(row.model.slice(0, 256))}
@@ -56,7 +56,7 @@ export function ModelLine({ row }: { row: ModelRow }) {
         <Figure name={column.waiting} value={row.waiting} />
       </tr>
       {open ? (
-        <tr class="models-below" id={below}>
+        <tr class="modeltab-below" id={below}>
           <td colSpan={7}>
             <Nodes row={row} />
           </td>
@@ -84,7 +84,7 @@ const LOOKS: readonly (readonly [IconName, Tone])[] = [
 function Health({ row }: { row: ModelRow }) {
   const [icon, tone] = LOOKS[rank(row)] ?? ["unknown", "dim"];
   return (
-    <span class="models-health" data-tone={tone}>
+    <span class="modeltab-health" data-tone={tone}>
       <Icon name={icon} />
       {healthText(row)}
     </span>
@@ -102,13 +102,13 @@ export function healthText(row: ModelRow): string {
 function Named({ row }: { row: ModelRow }) {
   const more = row.nodes.length - NODES_NAMED;
   return (
-    <span class="models-nodes">
+    <span class="modeltab-nodes">
       {row.nodes.slice(0, NODES_NAMED).map((id) => (
         <NodeLink key={id} id={id} name={nameOf(id)} />
       ))}
       {more > 0 ? <span class="soft">+{more}</span> : null}
       {row.silent.length > 0 ? (
-        <span class="models-silent" title={text.silentTitle}>
+        <span class="modeltab-silent" title={text.silentTitle}>
           {text.silent(row.silent.length)}
         </span>
       ) : null}
@@ -126,7 +126,7 @@ function Nodes({ row }: { row: ModelRow }) {
   const more = all.length - most;
   return (
     <>
-      <ul class="models-list">
+      <ul class="modeltab-list">
         {all.slice(0, most).map((id) => (
           <NodeLine key={id} id={id} silent={row.silent.includes(id)} />
         ))}
@@ -143,7 +143,7 @@ function Nodes({ row }: { row: ModelRow }) {
 function NodeLine({ id, silent }: { id: string; silent: boolean }) {
   const row = nodeSignal(id)?.value;
   return (
-    <li class="models-node">
+    <li class="modeltab-node">
       <NodeLink id={id} name={row?.profile.name} />
       {row ? <StateBadge state={row.state} reason={row.reason} /> : null}
       <span class="soft">
@@ -151,7 +151,7 @@ function NodeLine({ id, silent }: { id: string; silent: boolean }) {
           ? text.lastHere
           : text.requests(count(row?.pulse.running), count(row?.pulse.waiting))}
       </span>
-      <span class="soft models-age">
+      <span class="soft modeltab-age">
         <Age ms={row?.seenMs ?? null} />
       </span>
     </li>
