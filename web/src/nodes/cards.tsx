@@ -9,6 +9,7 @@ import { nodeSignal } from "../fleet/store";
 import { wantTrends } from "../fleet/trends";
 import { cut, Said, StateBadge, toneOf } from "../parts";
 import { nodesText as words } from "../text/nodes";
+import { UNKNOWN } from "../units";
 import { NameLink, RatioFigure, SeenCell, VramFigure } from "./cells";
 import { gpusText } from "./figures";
 import { heldIndex, listening, useFocus } from "./focus";
@@ -130,9 +131,20 @@ function CardLine({ row }: { row: Row }) {
         <Said text={cut(what, 96)} />
       </p>
       <p class="cell-cut card-why" title={why ? cut(why, 512) : undefined}>
-        {why ? <Said text={cut(why, 160)} /> : null}
+        {why ? <Said text={cut(why, 160)} /> : <Quiet row={row} />}
       </p>
     </div>
+  );
+}
+
+/** Of a node with which nothing is the matter: what runs on it. */
+function Quiet({ row }: { row: Row }) {
+  const { agent, services } = row.profile;
+  return (
+    <span class="cell-soft">
+      {words.column.agent} <Said text={cut(agent || UNKNOWN, 32)} />
+      {typeof services === "number" ? ` · ${words.services(services)}` : null}
+    </span>
   );
 }
 

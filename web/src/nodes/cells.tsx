@@ -1,8 +1,10 @@
 /** What stands in the cells of a row, and in the fields of a card. */
 
+import "./figure.css";
+import { gpuCount } from "../fleet/gpus";
 import type { Row } from "../fleet/row";
 import type { Trust } from "../fleet/staleness";
-import { Age, Copy, cut, Meter, Said, StateBadge } from "../parts";
+import { Age, Copy, cut, Said, StateBadge } from "../parts";
 import { nodesText as words } from "../text/nodes";
 import { percent, UNKNOWN } from "../units";
 import { addressOf, place } from "../url";
@@ -83,17 +85,30 @@ export interface FigureProps {
   grave?: boolean;
 }
 
-/** A part of a whole that moves. */
+/** A part of a whole that moves: few elements, for there are four of them in each row. */
 export function Figure({ value, label, text, title, dimmed, grave }: FigureProps) {
   const flash = useFlash(text);
+  const full = value === null ? null : Math.min(1, Math.max(0, value)) * 100;
+  const meaning =
+    full === null
+      ? { role: "group" as const }
+      : { role: "meter" as const, "aria-valuemin": 0, "aria-valuemax": 100 };
   return (
-    <div class={`cell-figure ${flash}`} data-name={label} title={title}>
-      <Meter
-        value={value}
-        label={label}
-        text={text}
-        dimmed={dimmed}
-        tone={grave && value !== null && value >= GRAVE ? "warn" : undefined}
+    <div
+      class="figure"
+      {...meaning}
+      aria-valuenow={full === null ? undefined : Math.round(full)}
+      aria-valuetext={full === null ? undefined : text}
+      aria-label={label}
+      data-name={label}
+      data-tone={grave && value !== null && value >= GRAVE ? "warn" : undefined}
+      data-dimmed={dimmed ? "" : undefined}
+      title={title}
+    >
+      <span class={`figure-text ${flash}`}>{text}</span>
+      <i
+        class={full === null ? "figure-bar figure-unknown" : "figure-bar"}
+        style={full === null ? undefined : { "--full": `${full}%` }}
       />
     </div>
   );
@@ -103,6 +118,13 @@ const GRAVE = 0.9;
 /** Part of a disk or of the memory from which there is little left. */
 
 export function VramFigure({ row, trusted }: { row: Row; trusted: Trust }) {
+  if (gpuCount(row) === 0) {
+    return (
+      <div class="figure cell-soft" data-name={words.column.vram}>
+        <span>{words.none}</span>
+      </div>
+    );
+  }
   return (
     <Figure
       value={ratioOf(row, "vram")}

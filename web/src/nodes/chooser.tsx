@@ -56,7 +56,7 @@ function Choices() {
             checked={!away.has(column)}
             onChange={(event) => setHidden(column, !event.currentTarget.checked)}
           />
-          {words.columnTitle[column]}
+          <span title={words.columnTitle[column]}>{words.column[column]}</span>
         </label>
       ))}
       {tight.length > 0 ? <p class="chooser-hint">{words.noRoom(tight.join(", "))}</p> : null}

@@ -21,14 +21,18 @@ export const COLUMNS = [
 
 export type Column = (typeof COLUMNS)[number];
 
-/** How the API calls the order by a column, and which way round comes first. */
+/** The order by a column, and which way round comes first. */
 export const SORTS: Readonly<Partial<Record<Column, readonly [string, "up" | "down"]>>> = {
   state: ["state", "up"],
   name: ["name", "up"],
   gpus: ["gpus", "down"],
-  vram: ["vram", "down"],
-  memory: ["memory", "down"],
+  strip: ["util", "down"],
+  vram: ["used", "down"],
+  cpu: ["cpu", "down"],
+  memory: ["ram", "down"],
+  disk: ["disk", "down"],
   models: ["models", "down"],
+  seen: ["seen", "up"],
   agent: ["agent", "up"],
 };
 
@@ -36,15 +40,15 @@ const ALWAYS: ReadonlySet<Column> = new Set(["state", "name"]);
 /** Without them no row could be told from another. */
 
 const ROOM: Readonly<Record<Column, number>> = {
-  state: 10,
+  state: 9.5,
   name: 11,
   gpus: 9,
-  strip: 10.5,
-  vram: 8.5,
-  trend: 7.5,
-  cpu: 4.75,
-  memory: 5.5,
-  disk: 4.5,
+  strip: 11.5,
+  vram: 9.5,
+  trend: 7,
+  cpu: 5.25,
+  memory: 5.75,
+  disk: 5.25,
   models: 13,
   seen: 6.5,
   agent: 5,
@@ -58,9 +62,9 @@ const FIRST_TO_GO: readonly Column[] = [
   "gpus",
   "cpu",
   "trend",
-  "seen",
   "models",
   "vram",
+  "seen",
 ];
 /** What is left out first where there is no room: a table that scrolls sideways is read by nobody. */
 

@@ -42,12 +42,14 @@ export function Waiting() {
 
 export function NoNodes() {
   return (
-    <Notice tone="calm" title={words.noNodes} testid="empty-no-nodes">
-      <p>{words.noNodesHint}</p>
-      <Command text={words.noNodesInstall} />
-      <p>{words.noNodesDoctorHint}</p>
-      <Command text={words.noNodesDoctor} />
-    </Notice>
+    <div class="empty-middle">
+      <Notice tone="calm" title={words.noNodes} testid="empty-no-nodes">
+        <p>{words.noNodesHint}</p>
+        <Command text={words.noNodesInstall} />
+        <p>{words.noNodesDoctorHint}</p>
+        <Command text={words.noNodesDoctor} />
+      </Notice>
+    </div>
   );
 }
 
@@ -62,17 +64,19 @@ function Command({ text }: { text: string }) {
 
 export function NoMatch() {
   return (
-    <Notice
-      tone="dim"
-      title={words.noMatch}
-      testid="empty-no-match"
-      actions={
-        <button type="button" class="button button-main" onClick={clearFilters}>
-          {words.clear}
-        </button>
-      }
-    >
-      <p>{words.noMatchHint(totals.value.nodes)}</p>
-    </Notice>
+    <div class="empty-middle">
+      <Notice
+        tone="dim"
+        title={words.noMatch}
+        testid="empty-no-match"
+        actions={
+          <button type="button" class="button button-main" onClick={clearFilters}>
+            {words.clear}
+          </button>
+        }
+      >
+        <p>{words.noMatchHint(totals.value.nodes)}</p>
+      </Notice>
+    </div>
   );
 }

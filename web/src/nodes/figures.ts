@@ -25,23 +25,29 @@ export function vramRatio(row: Row): number | null {
   return sum / gpus.length / 100;
 }
 
-/** `412 of 640 GiB`; the unit is told once where it is the same. */
+/** `412 of 640 GiB`, both in the unit of the whole. */
 export function vramText(row: Row): string {
   const total = row.profile.vramBytes ?? null;
-  const used = vramUsed(row);
-  if (total === null) {
-    const ratio = vramRatio(row);
-    return ratio === null ? UNKNOWN : percent(ratio);
-  }
-  return words.usedOf(...sameUnit(bytes(used), bytes(total)));
+  if (total !== null) return usedOf(vramUsed(row), total);
+  const ratio = vramRatio(row);
+  return ratio === null ? UNKNOWN : percent(ratio);
 }
 
-/** Leave out a unit that comes again. */
-export function sameUnit(first: string, second: string): [string, string] {
-  const [, unit] = second.split(" ");
-  const [value, own] = first.split(" ");
-  return [unit && own === unit && value ? value : first, second];
+const figures = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+/** Say how much of a whole is in use; the unit is told once. */
+export function usedOf(used: number | null, total: number): string {
+  const whole = bytes(total);
+  const [value, unit] = whole.split(" ");
+  if (used === null || !unit || !value || total <= 0) return words.usedOf(bytes(used), whole);
+  const power = UNITS.indexOf(unit);
+  const size = 1024 ** Math.max(0, power);
+  const shown = used / size;
+  // Of hundreds no tenth is worth its room.
+  return words.usedOf(figures.format(shown >= 100 ? Math.round(shown) : shown), whole);
 }
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /** `8 × NVIDIA H100`; several kinds by their first. */
 export function gpusText(row: Row): { text: string; title: string } | null {
@@ -87,5 +93,5 @@ export function memoryTitle(row: Row): string {
   const total = row.profile.memoryBytes ?? null;
   const ratio = ratioOf(row, "memory");
   if (total === null || ratio === null) return bytes(total);
-  return words.usedOf(...sameUnit(bytes(ratio * total), bytes(total)));
+  return usedOf(ratio * total, total);
 }

@@ -13,7 +13,7 @@ coarse.addEventListener("change", () => {
 export const rowRem: ReadonlySignal<number> = computed(() => (fingers.value ? 4 : 3.5));
 
 /** Height of a card in `rem`. */
-export const cardRem: ReadonlySignal<number> = computed(() => (fingers.value ? 20.5 : 18.75));
+export const cardRem: ReadonlySignal<number> = computed(() => (fingers.value ? 20 : 18.25));
 
 /** Models shown in a row or on a card before the rest is counted. */
 export const chipsShown: ReadonlySignal<number> = computed(() => (fingers.value ? 1 : 2));

@@ -44,7 +44,7 @@ export function ModelChips({ row, most }: { row: Row; most: number }) {
   if (models.length === 0) {
     return (
       <span class="models-none">
-        {words.noModels}
+        {words.none}
         {served ? <span class="models-services"> · {served}</span> : null}
       </span>
     );

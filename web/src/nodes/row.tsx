@@ -45,7 +45,7 @@ export function NodeRow({ id, node, index, columns, tab }: NodeRowProps) {
       tabIndex={tab ? 0 : -1}
     >
       {columns.map((column) => {
-        const inside = <div class="cell">{cellOf(column, seen)}</div>;
+        const inside = cellOf(column, seen);
         return column === "name" ? (
           <th key={column} scope="row" class="cell-of-name">
             {inside}

@@ -11,7 +11,7 @@ import { ageText, cut, Icon, iconOf, Meter, Said, toneOf } from "../parts";
 import { nodesText as words } from "../text/nodes";
 import { bytes, count, percent, span, UNKNOWN, watts } from "../units";
 import { go, place } from "../url";
-import { sameUnit } from "./figures";
+import { usedOf } from "./figures";
 import { Flash } from "./flash";
 import { stateNames, toggled } from "./states";
 
@@ -139,9 +139,7 @@ function Vram({ all }: { all: Totals }) {
   const ratio = known && vramUsedBytes !== null ? vramUsedBytes / known : null;
   const partly = vramBytes !== null && known !== null && known < vramBytes;
   const text =
-    vramBytes === null && vramUsedBytes === null
-      ? UNKNOWN
-      : words.usedOf(...sameUnit(bytes(vramUsedBytes), bytes(known)));
+    vramBytes === null && vramUsedBytes === null ? UNKNOWN : usedOf(vramUsedBytes, known ?? 0);
   return (
     <Tile name={words.vram} wide title={partly ? words.ofKnown(bytes(vramBytes)) : undefined}>
       <span class="summary-vram">

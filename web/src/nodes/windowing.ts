@@ -3,7 +3,7 @@
 export const WINDOWED_FROM = 150;
 /** Rows up to which all are there: browsers bear that many, and finding in the page works. */
 
-const OVERSCAN = 8;
+const OVERSCAN = 6;
 /** Lines beyond either edge, so that a quick turn of the wheel finds rows there. */
 
 const STEP = 4;

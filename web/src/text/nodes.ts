@@ -91,7 +91,7 @@ export const nodesText = {
     models: "Models",
     seen: "Last seen",
     agent: "Agent",
-    trend: "30 min",
+    trend: "Trend",
   },
   columnTitle: {
     state: "State of the node, and why",
@@ -115,7 +115,7 @@ export const nodesText = {
   gpuKinds: (number: number) => `and ${count(number)} more models`,
   noGpu: (reason: string) => `no GPU: ${reason}`,
   noGpus: "no GPUs reported",
-  noModels: "none",
+  none: "none",
   modelTitle: (id: string) =>
     `${id}\nServed here by a running, healthy service. Pick to see all nodes that serve it.`,
   moreModels: (number: number) => `+${count(number)}`,
