@@ -218,6 +218,27 @@ async def test_a_node_comes_with_its_whole_last_status(world: World, api: Runnin
     assert (await api.ask("/api/fabric/nodes/a", who="viewer", headers=has))[0] == 304
 
 
+async def test_a_node_comes_with_its_last_heartbeats_and_its_clocks_skew(
+    world: World, api: Running
+) -> None:
+    await world.node("a")
+    _, body, _ = await api.ask("/api/fabric/nodes/a", who="viewer")
+    assert not {"beats", "skewSeconds"} & set(body)
+
+    now = world.frontier_ms
+    texts = [f"{now - 30_000} 8 -9000", f"{now} 9 2500", "nonsense", f"{now} 9 2500"]
+    await world.redis.rpush("org:acme:node:a:arrivals", *texts)
+    await world.redis.rpush("org:other:node:a:arrivals", f"{now} 99 0")
+    _, body, _ = await api.ask("/api/fabric/nodes/a", who="viewer")
+    # Its status is lost, and when it was heard is not.
+    assert (body["complete"], body["beats"]) == (False, [[now - 30_000, 8], [now, 9]])
+    assert body["skewSeconds"] == 2.5
+
+    await world.redis.rpush("org:acme:node:a:arrivals", f"{now + 1}  ")
+    _, body, _ = await api.ask("/api/fabric/nodes/a", who="viewer")
+    assert body["beats"][-1] == [now + 1, None]
+
+
 async def test_a_last_status_that_is_none_is_passed_over(world: World, api: Running) -> None:
     await world.node("a")
     for odd in (b"\xff", b"[1]", b"{", b"[" * 5000):
