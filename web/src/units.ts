@@ -5,6 +5,9 @@ export const UNKNOWN = "unknown";
 
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
+const ROUNDED = 1024 / 1023.95;
+/** From 1023.95 on one decimal reads 1,024. */
+
 function finite(value: number | null | undefined): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
@@ -15,7 +18,9 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 /** Bytes in the unit that leaves 1 to 1023. */
 export function bytes(value: number | null | undefined): string {
   if (!finite(value) || value < 0) return UNKNOWN;
-  const power = value < 1 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), SIZES.length - 1);
+  // Looked at as it will be written: 1023.99 GiB is 1 TiB.
+  const power =
+    value < 1 ? 0 : Math.min(Math.floor(Math.log2(value * ROUNDED) / 10), SIZES.length - 1);
   return `${oneDecimal.format(value / 1024 ** power)} ${SIZES[power]}`;
 }
 
@@ -27,7 +32,7 @@ export function percent(ratio: number | null | undefined): string {
 /** Watts, in kilowatts from 10,000 on. */
 export function watts(value: number | null | undefined): string {
   if (!finite(value)) return UNKNOWN;
-  return value < 10_000 ? `${whole.format(value)} W` : `${oneDecimal.format(value / 1000)} kW`;
+  return value < 9_999.5 ? `${whole.format(value)} W` : `${oneDecimal.format(value / 1000)} kW`;
 }
 
 /** A count, with separators. */

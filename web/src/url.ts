@@ -23,6 +23,9 @@ export interface Place {
   readonly code: string;
 }
 
+const TEXT_MAX = 512;
+/** Longest text that is read from an address: as the API bounds a filter. */
+
 const TEXTS = ["q", "state", "model", "gpu", "sort", "node", "part", "code"] as const;
 
 /** Read an address; what is not known is left aside. */
@@ -30,7 +33,7 @@ export function placeOf(url: URL): Place {
   const asked = url.searchParams;
   const tab = url.pathname === "/device" ? "access" : (asked.get("tab") ?? "nodes");
   const view = asked.get("view");
-  const text = (name: string) => asked.get(name) ?? "";
+  const text = (name: string) => (asked.get(name) ?? "").slice(0, TEXT_MAX);
   return {
     tab: TABS.find((known) => known === tab) ?? "nodes",
     view: view === "table" || view === "cards" ? view : null,
@@ -64,7 +67,9 @@ export const place = computed(() => current.value);
 export function go(patch: Partial<Place>, how: "push" | "replace" = "push"): void {
   const next = { ...current.peek(), ...patch };
   const address = addressOf(next);
-  if (how === "push") history.pushState(null, "", address);
+  // To go where one is already is no step: "back" would seem to do nothing.
+  const same = address === addressOf(current.peek());
+  if (how === "push" && !same) history.pushState(null, "", address);
   else history.replaceState(null, "", address);
   current.value = next;
 }

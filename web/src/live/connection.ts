@@ -89,6 +89,7 @@ class Live {
       const failure = await this.#list(signal);
       if (failure) return failure;
     }
+    if (signal.aborted) return ended("");
     const opened = () => {
       linkSignal.value = { kind: "live" };
       // Another replica may answer, of another version.

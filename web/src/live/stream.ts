@@ -49,6 +49,7 @@ export async function follow(
     const refused = await refusalOf(response);
     if (refused) return refused;
     clearTimeout(head);
+    stop.signal.throwIfAborted();
     if (response.body === null) return ended(liveText.noStream, { hopeless: true });
     hearing.opened();
     return await new Listening(response.body, after, hearing, stop).run();
