@@ -1,15 +1,19 @@
 """Fill ``dist/wheelhouse`` with what the container image needs: wheels, and their hashes.
 
+This project's own has the Fabric page in it, which is built first (``tools/page.py``).
+
 The versions are those of ``requirements.lock``; of its packages only those come that the agent and
 the operator need. The wheels are for the image's interpreter, not for this one.
 """
 
 import argparse
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 HOUSE = Path("dist/wheelhouse")
@@ -17,6 +21,9 @@ BIN = Path(sys.executable).parent
 EXTRAS = ("agent", "operator")
 GLIBC = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 """Kinds of wheels that a current Debian image can run, newest first."""
+
+PAGE = "citadel_k8s/api/static/index.html"
+"""The page in a wheel; without it the API would say that it was not built."""
 
 
 def run(*command: str | Path) -> None:
@@ -46,10 +53,24 @@ def download(python: str, arch: str, requirements: Path) -> None:
     )
 
 
+def check_page(wheel: Path) -> None:
+    """End unless a wheel has the page, and each file that the page names."""
+    with zipfile.ZipFile(wheel) as packed:
+        names = set(packed.namelist())
+        page = packed.read(PAGE).decode() if PAGE in names else ""
+    wanted = re.findall(r'(?:src|href)="/([^"]+)"', page)
+    lacking = [name for name in wanted if PAGE.replace("index.html", name) not in names]
+    if not any(name.startswith("assets/") for name in wanted) or lacking:
+        what = ", ".join(lacking) or "no Fabric page"
+        sys.exit(f"wheelhouse: {wheel.name} lacks {what}: run `make page` first")
+
+
 def build(target: Path) -> str:
     """Build this project's own wheel and give its line of requirements."""
+    run(sys.executable, "tools/page.py", "build")
     run(BIN / "hatchling", "build", "-t", "wheel", "-d", target)
     wheel = next(target.glob("citadel_k8s-*.whl"))
+    check_page(wheel)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     version = wheel.name.split("-")[1]
     return f"citadel-k8s[{','.join(EXTRAS)}]=={version} --hash=sha256:{digest}\n"
