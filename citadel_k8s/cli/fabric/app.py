@@ -43,8 +43,10 @@ def mount(app: typer.Typer) -> None:
 
 def _mount_others(app: typer.Typer) -> None:
     from citadel_k8s.cli.doctor.command import doctor  # noqa: PLC0415
+    from citadel_k8s.cli.top.command import top  # noqa: PLC0415
 
     app.command()(doctor)
+    app.command(epilog=EPILOG)(top)
 
 
 mount(fabric)
