@@ -46,6 +46,10 @@ def test_a_server_cannot_ask_for_a_pause_without_end():
 def test_an_event_without_end_is_refused(piece: bytes, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ssestream, "EVENT_MAX", 256)
     parser = EventParser()
-    with pytest.raises(ValueError, match="an event is over"):
+
+    def feed() -> None:
         for _ in range(4):
             parser.feed(piece)
+
+    with pytest.raises(ValueError, match="an event is over"):
+        feed()
