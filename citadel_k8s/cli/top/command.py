@@ -70,12 +70,12 @@ async def _picture(place: Place, sort: str, words: str) -> list[str]:
 
 async def _live(place: Place) -> None:
     from citadel_k8s.aio.clock import SystemClock  # noqa: PLC0415
-    from citadel_k8s.cli.fabric.source import MISSING, opened  # noqa: PLC0415
+    from citadel_k8s.cli.fabric.source import opened  # noqa: PLC0415
 
     try:
         from citadel_k8s.cli.top.app import Top  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise ConfigError(MISSING.format(error.name)) from error
+        raise ConfigError(f"{error.name} is not there; pip install 'citadel-k8s[cli]'") from error
     async with opened(place) as source:
         app = Top(source, SystemClock())
         await app.run_async()
