@@ -132,7 +132,9 @@ function Decided({ device, anew }: { device: Pending; anew: () => void }) {
     <Notice
       tone={approved ? "good" : "calm"}
       testid="enrol-done"
-      title={approved ? <Said text={text.approved(node)} max={100} /> : text.denied}
+      title={
+        approved ? <Said text={text.approved(node || access.unknown)} max={100} /> : text.denied
+      }
       actions={
         <>
           {approved && node ? (

@@ -2,6 +2,7 @@
 
 import type { TokenView } from "../api/types";
 import { now } from "../fleet/clock";
+import { session } from "../fleet/session";
 import { Age, NodeLink, Said } from "../parts";
 import { access } from "../text/access";
 import { moment, span } from "../units";
@@ -35,7 +36,7 @@ export function TokenLine({ token, onRotate, onRevoke }: Props) {
       <td data-name={column.created}>
         <Stamp stamp={token.createdAt} />{" "}
         <span class="soft">
-          <Said text={text.by(token.createdBy)} max={28} />
+          <Said text={makerText(token.createdBy)} max={28} />
         </span>
       </td>
       <td data-name={column.used}>
@@ -79,6 +80,11 @@ function Act({ label, of, act, grave = false }: ActProps) {
       {label}
     </button>
   );
+}
+
+/** The API names people by their number; one's own is known. */
+function makerText(subject: string): string {
+  return text.by(subject === session.value?.subject ? text.you : subject);
 }
 
 function scopesText(scopes: readonly string[]): string {

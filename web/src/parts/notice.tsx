@@ -9,7 +9,7 @@ const PICTURES: Readonly<Record<Tone, IconName>> = {
   good: "online",
   warn: "degraded",
   bad: "offline",
-  calm: "help",
+  calm: "unknown",
   dim: "unknown",
 };
 

@@ -72,6 +72,7 @@ export const access = {
       acts: "Actions",
     },
     anyNode: "any node",
+    you: "you",
     by: (who: string) => `by ${who}`,
     neverUsed: "never",
     active: "active",
