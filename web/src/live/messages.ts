@@ -2,7 +2,6 @@
 
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { FleetEvent, NodeState, NodeSummary } from "../api/types";
-import { STATES } from "../fleet/row";
 import type { NodeDelta } from "../fleet/store";
 import { given, isObject, momentText, nonNegative, text, unsigned } from "./guards";
 import { profileOf, pulseOf } from "./readings";
@@ -43,7 +42,7 @@ export function readJson(data: string): unknown {
 /** Read rows; odd ones are left out. Null: this is no list at all. */
 export function readRows(value: unknown): NodeSummary[] | null {
   if (!Array.isArray(value)) return refuse();
-  return value.flatMap((row) => readRow(row) ?? []);
+  return value.map(readRow).filter((row) => row !== null);
 }
 
 /** Read one row; null: it has no id. */
@@ -131,7 +130,7 @@ function idOf(value: unknown): string | null {
 /** A state that this page has not heard of is one all the same. */
 function stateOf(value: unknown): NodeState | null {
   const name = text(value, STATE_MAX);
-  return name ? (STATES.find((known) => known === name) ?? (name as NodeState)) : null;
+  return name ? (name as NodeState) : null;
 }
 
 function labelsOf(value: unknown): Record<string, string> | null {

@@ -1,7 +1,7 @@
 /** What a node is and how it is, as far as it said so in a form that can be read. */
 
 import type { Profile, Pulse } from "../api/types";
-import { given, isObject, listOf, nonNegative, ratio, text, unsigned } from "./guards";
+import { isObject, listOf, nonNegative, ratio, text, unsigned } from "./guards";
 
 const GPUS_MAX = 64;
 /** GPUs of one node. */
@@ -15,43 +15,42 @@ const NAME_MAX = 256;
 const HEALTHY_TO_FAILED = 2;
 /** Marks are 0 healthy, 1 degraded, 2 failed. */
 
+const TEXTS = ["address", "agent", "transport", "driver"] as const;
+const SIZES = ["vramBytes", "memoryBytes"] as const;
+const RATIOS = ["cpu", "memory", "disk"] as const;
+const LOADS = ["power", "running", "waiting"] as const;
+
 type Gpu = [number | null, number | null, number | null];
 
 /** Read what a node is; a node without a name is called by its id. */
 export function profileOf(value: unknown, id: string): Profile {
   const said = isObject(value) ? value : {};
-  const gpus = listOf(said.gpus, GPUS_MAX);
-  const models = listOf(said.models, MODELS_MAX);
-  return {
-    name: text(said.name) || id,
-    ...given("address", text(said.address, NAME_MAX)),
-    ...given("agent", text(said.agent, NAME_MAX)),
-    ...given("gpus", gpus?.flatMap(gpuCount)),
-    ...given("vramBytes", nonNegative(said.vramBytes)),
-    ...given("memoryBytes", nonNegative(said.memoryBytes)),
-    ...given(
-      "models",
-      models?.flatMap((model) => text(model, NAME_MAX) ?? []),
-    ),
-    ...given("services", unsigned(said.services)),
-    ...given("transport", text(said.transport, NAME_MAX)),
-    ...given("driver", text(said.driver, NAME_MAX)),
-  };
+  const profile: Profile = { name: text(said.name) || id };
+  for (const key of TEXTS) put(profile, key, text(said[key], NAME_MAX));
+  for (const key of SIZES) put(profile, key, nonNegative(said[key]));
+  put(profile, "services", unsigned(said.services));
+  put(profile, "gpus", listOf(said.gpus, GPUS_MAX)?.flatMap(gpuCount));
+  put(profile, "models", listOf(said.models, MODELS_MAX)?.flatMap(modelName));
+  return profile;
 }
 
 /** Read what moves; what is not there is unknown. */
 export function pulseOf(value: unknown): Pulse {
   const said = isObject(value) ? value : {};
-  const gpus = listOf(said.gpu, GPUS_MAX);
-  return {
-    ...given("cpu", ratio(said.cpu)),
-    ...given("memory", ratio(said.memory)),
-    ...given("disk", ratio(said.disk)),
-    ...given("power", nonNegative(said.power)),
-    ...given("gpu", gpus?.map(gpuPulse)),
-    ...given("running", nonNegative(said.running)),
-    ...given("waiting", nonNegative(said.waiting)),
-  };
+  const pulse: Pulse = {};
+  for (const key of RATIOS) put(pulse, key, ratio(said[key]));
+  for (const key of LOADS) put(pulse, key, nonNegative(said[key]));
+  put(pulse, "gpu", listOf(said.gpu, GPUS_MAX)?.map(gpuPulse));
+  return pulse;
+}
+
+function put<T, K extends keyof T>(into: T, key: K, value: T[K] | null | undefined): void {
+  if (value !== null && value !== undefined) into[key] = value;
+}
+
+function modelName(value: unknown): string[] {
+  const name = text(value, NAME_MAX);
+  return name === null ? [] : [name];
 }
 
 function gpuCount(value: unknown): { model: string; count: number }[] {

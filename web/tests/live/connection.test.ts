@@ -7,10 +7,12 @@ const real = vi.hoisted(() => {
 });
 
 import { forgetClock, serverNow } from "../../src/fleet/clock";
+import { visible } from "../../src/fleet/order";
 import { session } from "../../src/fleet/session";
 import { allRows, apply, changes, rowNow } from "../../src/fleet/store";
 import { pause, resume, retryNow, startLive } from "../../src/live/connection";
 import { feed, link } from "../../src/live/link";
+import { go } from "../../src/url";
 import { summary, T0 } from "../fleet/make";
 import { Server } from "./server";
 
@@ -457,4 +459,19 @@ test("the end of the page ends everything", async () => {
   await tick(600_000);
   expect(server.last.signal.aborted).toBe(true);
   expect(server.asked).toHaveLength(before);
+});
+
+test("nodes that were given up are asked for when somebody looks for them", async () => {
+  await begin();
+  const asked = () => server.asked.filter((path) => path.includes("state=Decommissioned")).length;
+  expect(asked()).toBe(0);
+  const { listReply } = server;
+  server.listReply = () => Response.json([summary("old", { state: "Decommissioned" })]);
+  go({ state: "Decommissioned" }, "replace");
+  await tick();
+  expect(asked()).toBe(1);
+  expect(visible.value).toEqual(["old"]);
+  server.listReply = listReply;
+  go({ state: "" }, "replace");
+  expect(visible.value).toEqual(["a", "b"]);
 });
