@@ -89,17 +89,10 @@ export interface FigureProps {
 export function Figure({ value, label, text, title, dimmed, grave }: FigureProps) {
   const flash = useFlash(text);
   const full = value === null ? null : Math.min(1, Math.max(0, value)) * 100;
-  const meaning =
-    full === null
-      ? { role: "group" as const }
-      : { role: "meter" as const, "aria-valuemin": 0, "aria-valuemax": 100 };
   return (
     <div
       class="figure"
-      {...meaning}
-      aria-valuenow={full === null ? undefined : Math.round(full)}
-      aria-valuetext={full === null ? undefined : text}
-      aria-label={label}
+      {...meaningOf(full, label, text)}
       data-name={label}
       data-tone={grave && value !== null && value >= GRAVE ? "warn" : undefined}
       data-dimmed={dimmed ? "" : undefined}
@@ -112,6 +105,19 @@ export function Figure({ value, label, text, title, dimmed, grave }: FigureProps
       />
     </div>
   );
+}
+
+/** What is not known is no meter: it has no value to stand at. */
+function meaningOf(full: number | null, label: string, text: string) {
+  if (full === null) return { role: "group", "aria-label": label } as const;
+  const bounds = { "aria-valuemin": 0, "aria-valuemax": 100 };
+  return {
+    role: "meter",
+    ...bounds,
+    "aria-valuenow": Math.round(full),
+    "aria-valuetext": text,
+    "aria-label": label,
+  } as const;
 }
 
 const GRAVE = 0.9;

@@ -44,7 +44,7 @@ const ROOM: Readonly<Record<Column, number>> = {
   name: 11,
   gpus: 9,
   strip: 11.5,
-  vram: 9.5,
+  vram: 10,
   trend: 7,
   cpu: 5.25,
   memory: 5.75,

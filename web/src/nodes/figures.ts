@@ -57,7 +57,7 @@ export function gpusText(row: Row): { text: string; title: string } | null {
   const all = kinds.map((kind) => words.gpuKind(kind.count, kind.model));
   const more = kinds.length - 1;
   const text = words.gpuKind(first.count, shortGpu(first.model));
-  return { text: more ? `${text} ${words.gpuKinds(more)}` : text, title: all.join("\n") };
+  return { text: more ? `${text}, ${words.gpuKinds(more)}` : text, title: all.join("\n") };
 }
 
 /** Without the maker's name, which all rows share. */

@@ -1,11 +1,11 @@
 /** What is looked for, how it is shown, and how much was found. */
 
 import "./filters.css";
-import { useComputed } from "@preact/signals";
+import { computed, useComputed } from "@preact/signals";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { visible } from "../fleet/order";
 import { queryError } from "../fleet/query";
-import { totals } from "../fleet/totals";
+import { allRows, shape } from "../fleet/store";
 import { announce, cut, Icon } from "../parts";
 import { useKeys } from "../shell/keys";
 import { nodesText as words } from "../text/nodes";
@@ -157,9 +157,15 @@ function Clear() {
   );
 }
 
+/** Nodes that were not given up. */
+const nodeCount = computed(() => {
+  shape.value;
+  return allRows().filter((row) => row.state !== "Decommissioned").length;
+});
+
 function Result() {
   const shown = useComputed(() => visible.value.length).value;
-  const all = useComputed(() => Math.max(totals.value.nodes, visible.value.length)).value;
+  const all = Math.max(nodeCount.value, shown);
   const { q, state, model, gpu } = place.value;
   const asked = JSON.stringify([q, state, model, gpu]);
   const before = useRef(asked);

@@ -112,7 +112,7 @@ export const nodesText = {
   copyId: (id: string) => `Copy the id ${id}`,
   copyAddress: (address: string) => `Copy the address ${address}`,
   gpuKind: (number: number, model: string) => `${count(number)} × ${model}`,
-  gpuKinds: (number: number) => `and ${count(number)} more models`,
+  gpuKinds: (number: number) => (number === 1 ? "+1 kind" : `+${count(number)} kinds`),
   noGpu: (reason: string) => `no GPU: ${reason}`,
   noGpus: "no GPUs reported",
   none: "none",
