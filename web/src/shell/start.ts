@@ -1,6 +1,6 @@
 /** What begins with the page and goes on beside it. */
 
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import { startClock } from "../fleet/clock";
 import { endSession, loadSession, session } from "../fleet/session";
 import { loadSettings } from "../fleet/settings";
@@ -59,5 +59,6 @@ function tellLink(kind: Link["kind"], back: boolean): void {
 /** What belonged to a session that is over stays neither on the screen nor in memory. */
 function followSession(): void {
   if (session.value) hadSession.value = true;
-  else if (session.value === null) apply([{ kind: "snapshot", rows: [] }]);
+  // What is counted up in there would wake this very effect again.
+  else if (session.value === null) untracked(() => apply([{ kind: "snapshot", rows: [] }]));
 }
