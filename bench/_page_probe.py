@@ -73,16 +73,18 @@ class Frames:
 
 @dataclass
 class Wire:
-    """Bytes that came over the network, as they came, by path."""
+    """Bytes of answers' bodies as they came over the network, by path; heads left aside."""
 
     paths: dict[str, str]
+    heads: dict[str, int]
     bytes: dict[str, int]
 
     @classmethod
     def of(cls, cdp: CDPSession) -> "Wire":
         """Listen from now on."""
-        wire = cls({}, {})
+        wire = cls({}, {}, {})
         cdp.on("Network.requestWillBeSent", wire._sent)
+        cdp.on("Network.responseReceived", wire._begun)
         cdp.on("Network.loadingFinished", wire._finished)
         cdp.on("Network.dataReceived", wire._received)
         return wire
@@ -95,9 +97,13 @@ class Wire:
         path = "/" + event["request"]["url"].split("/", 3)[3]
         self.paths[event["requestId"]] = path.split("?")[0]
 
+    def _begun(self, event: dict[str, Any]) -> None:
+        self.heads[event["requestId"]] = int(event["response"]["encodedDataLength"])
+
     def _finished(self, event: dict[str, Any]) -> None:
         path = self.paths.get(event["requestId"], "")
-        self.bytes[path] = self.bytes.get(path, 0) + int(event["encodedDataLength"])
+        size = int(event["encodedDataLength"]) - self.heads.get(event["requestId"], 0)
+        self.bytes[path] = self.bytes.get(path, 0) + size
 
     def _received(self, event: dict[str, Any]) -> None:
         # A stream never finishes.

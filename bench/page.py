@@ -33,6 +33,9 @@ RATE: Final = 600.0
 SAMPLES, QUICK_SAMPLES = 12, 6
 """Looks at the heap; a third of them before, a third after the middle."""
 
+PROBED: Final = 8
+"""Nodes whose changes are waited for; they are at the top of the table."""
+
 SEEN_MS: Final = 6000
 """Milliseconds after which a change counts as never painted: three times what the naive way
 takes."""
@@ -60,6 +63,7 @@ async def loads(bench: Bench, one: Rig) -> None:
             ours.append(await looked.page.evaluate(f"__probe.table('{OURS}', {SCREENFUL})"))
             await looked.page.wait_for_timeout(700)
             page_bytes = looked.wire.total(api=False)
+            bench.say(str(looked.wire.bytes))
             data = looked.wire.bytes["/api/fabric/nodes"]
         async with one.look(PATH) as looked:
             naive.append(await looked.page.evaluate(f"__probe.table('{THEIRS}', {NODES})"))
@@ -90,32 +94,32 @@ async def moving(bench: Bench, one: Rig) -> None:
         await ours.page.evaluate(f"__probe.table('{OURS}', {SCREENFUL})")
         # One at a time: two pages would take frames from one another.
         await naive.page.goto("about:blank")
-        seen = await smooth(bench, ours)
+        seen, sent = await smooth(bench, ours)
         waited = await changes(bench, one, ours, f'{OURS}[data-node="%s"]')
-        sent = ours.wire.total(api=True)
         await ours.page.goto("about:blank")
         await naive.page.goto(one.url + PATH)
         await naive.page.evaluate(f"__probe.table('{THEIRS}', {NODES})")
-        other = await smooth(bench, naive)
+        other, wasted = await smooth(bench, naive)
         late = await changes(bench, one, naive, '[data-node="%s"]')
-        wasted = naive.wire.total(api=True)
-    bench.inform("the API's bytes to the page meanwhile", sent / 1000, "kB", naive=wasted / 1000)
+    bench.inform("the API's bytes to a page in a minute", sent, "kB", naive=wasted)
     tell(bench, seen, other, waited, late)
 
 
-async def smooth(bench: Bench, looked: Looked) -> Frames:
-    """Watch frames."""
+async def smooth(bench: Bench, looked: Looked) -> tuple[Frames, float]:
+    """Watch frames, and the kB that a minute brings."""
     seconds = QUICK_FRAME_SECONDS if bench.quick else FRAME_SECONDS
     bench.say(f"frames for {seconds:g} s, {NODES / INTERVAL:.0f} updates/s")
     await asyncio.sleep(1)
-    return await frames(looked.page, looked.cdp, seconds)
+    before = looked.wire.total(api=True)
+    seen = await frames(looked.page, looked.cdp, seconds)
+    return seen, (looked.wire.total(api=True) - before) * 60 / seen.seconds / 1000
 
 
 async def changes(bench: Bench, one: Rig, looked: Looked, selector: str) -> list[float]:
     """Measure from publishing heartbeats to their pixels, in ms."""
     took: list[float] = []
     for number in range(QUICK_PROBES if bench.quick else PROBES):
-        node = one.fleet.nodes[number % 8]
+        node = one.fleet.nodes[number % PROBED]
         util = 7 + number * 2 % 90
         place = selector % node.node_id
         waiting = looked.page.evaluate(
@@ -198,6 +202,8 @@ async def measure(bench: Bench) -> None:
         bench.say(f"{NODES} nodes are there")
         await loads(bench, one)
         async with asyncio.TaskGroup() as group:
+            for node in one.fleet.nodes[:PROBED]:
+                node.speaking = False  # they say what is waited for, and nothing else
             speaking = group.create_task(one.fleet.run())
             await moving(bench, one)
             speaking.cancel()

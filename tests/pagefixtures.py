@@ -35,6 +35,7 @@ HELD = """
   const open = new Set();
   const text = new TextEncoder();
   window.__say = (said) => { for (const one of open) one.enqueue(text.encode(said)); };
+  window.__cut = () => { for (const one of open) one.error(new TypeError('cut')); open.clear(); };
   window.fetch = async (what, options) => {
     if (!String(what?.url ?? what).includes('/api/fabric/events?') &&
         !String(what?.url ?? what).endsWith('/api/fabric/events')) return real(what, options);
@@ -99,6 +100,11 @@ class Answers:
         """Send a change now, in the streams that are held open."""
         if self.page is not None:
             await self.page.evaluate("said => window.__say(said)", self._frame(kind, data))
+
+    async def cut(self) -> None:
+        """Cut the streams that are held open."""
+        if self.page is not None:
+            await self.page.evaluate("window.__cut()")
 
     def _frame(self, kind: str, data: Row | list[Row]) -> str:
         self.said += 1

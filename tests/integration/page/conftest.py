@@ -105,7 +105,7 @@ class Visit:
         """Open an empty page that is watched."""
         page = await (context or await self.context(**options)).new_page()
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error.stack}"))
         page.on("dialog", self._dialog)
         return page
 
