@@ -119,15 +119,22 @@ def _three(figures: Any) -> tuple[Any, Any, int | None]:
 
 
 def _detailed(gpu: Gpu, told: Mapping[str, Any]) -> Gpu:
-    holders = [
-        _name(name) for one in parts(told, "holders") if (name := one.get("pod")) is not None
-    ]
     return replace(
         gpu,
         temperature=_whole(told.get("temperature_celsius"), 200),
         power=_whole(told.get("power_watts"), 5000),
-        holder=served(dict.fromkeys(holders)) if holders else None,
+        holder=_holder(told) if told else None,
     )
+
+
+def _holder(told: Mapping[str, Any]) -> str:
+    """Give who holds a GPU: pods, else processes; ``?`` where the node cannot tell."""
+    pods = [_name(one["pod"]) for one in parts(told, "holders") if one.get("pod")]
+    names = pods or [_name(p["name"]) for p in parts(told, "processes") if p.get("name")]
+    if names:
+        return served(dict.fromkeys(names))
+    known = any(isinstance(told.get(key), list) for key in ("holders", "processes"))
+    return "-" if known else "?"
 
 
 def _percent(value: Any) -> int | None:

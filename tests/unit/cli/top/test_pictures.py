@@ -97,6 +97,21 @@ def test_details_survive_the_next_delta_and_go_with_their_node():
     assert known._details == {}
 
 
+@pytest.mark.parametrize(
+    ("told", "holder"),
+    [
+        ({"holders": [{"pod": "a"}, {"pod": "b"}]}, "a +1"),
+        ({"holders": [{"device": "x"}], "processes": [{"pid": 1, "name": "python"}]}, "python"),
+        ({"holders": []}, "-"),
+        ({"holders": "nonsense"}, "?"),
+        ({}, "?"),
+    ],
+)
+def test_nobody_holding_a_gpu_differs_from_not_knowing(told: dict, holder: str):
+    found = with_detail(node_of(row("a", 1)), {"status": {"gpu": [{"index": 0} | told]}})
+    assert found.gpus[0].holder == holder
+
+
 def test_a_detail_without_gpus_changes_nothing():
     node = node_of(row("a", 1))
     assert with_detail(node, {"status": None}) == node
