@@ -56,6 +56,7 @@ async def _story(demo: Demo, server: ControlCheck, report: Report, show: Report)
     seconds = {node_id: await server.live(node_id) for node_id in sorted(ids)}
     slowest = max(seconds, key=lambda node_id: seconds[node_id])
     report(f"all nodes answered live, {slowest} last, in {seconds[slowest] * 1000:.0f} ms")
+    report(f"the page is there: {await server.page() / 1000:.0f} kB, its script among them")
     report(f"the stream of changes told of {await server.change()}")
 
     report(f"kill -9 the agent of {victim.name}; it has {POLICY.timeout:g} s to be missed")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any, Final
 
 import aiohttp
@@ -65,6 +66,25 @@ class ControlCheck:
             step, why = answer.get("step"), answer.get("message")
             raise StackError(f"{node_id} could not be asked: {step}: {why}")
         return float(answer["seconds"])
+
+    async def page(self) -> int:
+        """Fetch the page as a browser does, and the script that it names; give the bytes."""
+        client = await self._session()
+        async with client.get(f"{self._control.url}/") as answer:
+            text, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+            if answer.status != _OK:
+                raise StackError(f"the page: {answer.status} {text[:200]}")
+        if "default-src 'none'" not in policy or "trusted-types 'none'" not in policy:
+            raise StackError(f"the page may do more than it should: {policy}")
+        script = re.search(r'<script[^>]* src="(/assets/[^"]+)"', text)
+        if script is None:
+            raise StackError(f"the page names no script: {text[:200]}")
+        async with client.get(self._control.url + script[1]) as answer:
+            body, kind = await answer.read(), answer.content_type
+            kept = answer.headers.get("Cache-Control", "")
+            if (answer.status, kind) != (_OK, "text/javascript") or "immutable" not in kept:
+                raise StackError(f"{script[1]}: {answer.status}, {kind}, {kept}")
+        return len(text) + len(body)
 
     async def change(self) -> str:
         """Wait for a change in the API's stream; give which node's it was."""

@@ -26,7 +26,7 @@ from citadel_k8s.local.stack import Stack
 POLICY: Final = Policy(interval=10, missed=3, skew=5)
 """The fast profile, so that a failure shows within 35 s; everything runs on one machine."""
 
-FAKE_GPUS: Final = ("h100x8", "a100x4", "l40sx2", "h100x8", "rtx4090x2")
+FAKE_GPUS: Final = ("h100x8", "a100x4", "l40sx2", "b200x8", "rtx4090x2", "l4x4", "gh200x1")
 """What the simulated nodes pretend to have, in turn."""
 
 START_TIMEOUT: Final = 30.0

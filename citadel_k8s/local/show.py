@@ -50,12 +50,12 @@ async def run_live(options: Options) -> None:
                 " get fnode -w[/]\n"
                 f"  [bold]curl -s -b '{await demo.control.session()}'"
                 f" {demo.control.url}/api/fabric/nodes[/]\n\n"
-                f"The API is at [bold]{demo.control.url}[/]; this signs you in, once:\n"
-                f"  [bold]{demo.control.link}[/]\n",
+                f"Open the page: [bold]{demo.control.link}[/]\n"
+                "It signs you in, once; press l for another link.\n",
                 soft_wrap=True,
                 highlight=False,
             )
-            screen = _Screen(demo, console)
+            screen = Screen(demo, console)
             with _keys() as pressed:
                 obeying = group.create_task(screen.obey(pressed), name="keys")
                 await screen.run()
@@ -64,7 +64,7 @@ async def run_live(options: Options) -> None:
         console.print("Everything is stopped, nothing is left behind.")
 
 
-class _Screen:
+class Screen:
     """The live table, the keys under it, and what they led to."""
 
     def __init__(self, demo: Demo, console: Console) -> None:
@@ -89,8 +89,19 @@ class _Screen:
             key = await pressed.get()
             if key in {"q", "\x04"}:
                 self._stopping.set()
+            elif key == "l":
+                await self._link()
             elif key.isdigit() and 0 < int(key) <= len(self._demo.nodes):
                 await self._toggle(self._demo.nodes[int(key) - 1])
+
+    async def _link(self) -> None:
+        try:
+            link = await self._demo.control.sign_in_link()
+        except CitadelError as error:
+            self._said.append(str(error))
+        else:
+            # Above the table and as one line: what a terminal breaks, nobody can copy.
+            self._console.print(f"Open the page: [bold]{link}[/]", soft_wrap=True, highlight=False)
 
     async def _toggle(self, node: DemoNode) -> None:
         try:
@@ -102,7 +113,8 @@ class _Screen:
 
     async def _table(self) -> RenderableType:
         try:
-            return table(await self._demo.objects(), self._demo.clock.now())
+            objects = await self._demo.objects()
+            return table(objects, self._demo.clock.now(), width=self._console.width)
         except CitadelError as error:
             return Text(str(error), style="red")
 
@@ -112,7 +124,9 @@ class _Screen:
             style = "" if node.running else "bold red"
             keys.append(f"[{number}] ", style="bold")
             keys.append(f"{node.name}{'' if node.running else ' (killed)'}  ", style=style)
-        keys.append("\nPress a number to kill -9 that node's agent or to revive it, q to quit.")
+        keys.append(
+            "\nA number kills -9 that node's agent or revives it, l: a link to the page, q: quit"
+        )
         for line in self._said[-3:]:
             keys.append(f"\n{line}", style="dim")
         return keys
