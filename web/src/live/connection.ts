@@ -1,6 +1,8 @@
 /** Keeps the page connected from its beginning to its end. */
 
+import { effect, untracked } from "@preact/signals";
 import { doubtful, startClock } from "../fleet/clock";
+import { session } from "../fleet/session";
 import { followGone } from "./gone";
 import { Line } from "./line";
 import { linkSignal } from "./link";
@@ -30,7 +32,12 @@ export function startLive(): () => void {
   addEventListener("online", back);
   document.addEventListener("visibilitychange", back);
   mine.run();
+  // Signed out by a button, not by an answer: the stream would go on until the server looks.
+  const stopSession = effect(() => {
+    if (session.value === null) untracked(() => mine.signedOut());
+  });
   return () => {
+    stopSession();
     removeEventListener("online", back);
     document.removeEventListener("visibilitychange", back);
     clearInterval(looking);

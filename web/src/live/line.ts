@@ -100,7 +100,7 @@ export class Line {
     const denied = outcome.status === SIGNED_OUT;
     const failure = instead && !denied ? await this.#poll(outcome, stop) : outcome;
     if (!failure || stop.aborted) return;
-    if (failure.status === SIGNED_OUT) this.#signedOut();
+    if (failure.status === SIGNED_OUT) this.signedOut();
     else await this.#rest(failure, stop);
   }
 
@@ -169,9 +169,12 @@ export class Line {
     apply(this.#inbox.take());
   }
 
-  #signedOut(): void {
+  /** Nobody is signed in any more: who comes next may see another org. */
+  signedOut(): void {
     this.#stop.abort();
     this.#flush();
+    this.#loaded = false;
+    this.#position = this.#etag = null;
     endSession();
     linkSignal.value = { kind: "signedOut" };
   }

@@ -8,7 +8,7 @@ const real = vi.hoisted(() => {
 
 import { forgetClock, serverNow } from "../../src/fleet/clock";
 import { visible } from "../../src/fleet/order";
-import { session } from "../../src/fleet/session";
+import { loadSession, session, signOut } from "../../src/fleet/session";
 import { allRows, apply, changes, rowNow } from "../../src/fleet/store";
 import { pause, resume, retryNow, startLive } from "../../src/live/connection";
 import { feed, link } from "../../src/live/link";
@@ -50,7 +50,7 @@ async function failThrice(reply: () => Response): Promise<void> {
   await tick(10_000);
 }
 
-beforeEach(() => {
+beforeEach(async () => {
   vi.setSystemTime(T0);
   vi.spyOn(Math, "random").mockReturnValue(1);
   forgetClock();
@@ -60,6 +60,8 @@ beforeEach(() => {
   server = new Server();
   server.rows = [summary("a"), summary("b")];
   server.install();
+  await loadSession();
+  server.asked.length = 0;
 });
 
 afterEach(() => {
@@ -343,6 +345,21 @@ test("a session that ends while the page polls ends that, too", async () => {
   server.listReply = () => Response.json({ error: "unauthorized" }, { status: 401 });
   await tick(31_000);
   expect(kind()).toBe("signedOut");
+});
+
+test("who signs out is connected no longer, and who signs in then begins anew", async () => {
+  await begin();
+  await signOut();
+  expect(kind()).toBe("signedOut");
+  expect(server.last.signal.aborted).toBe(true);
+  server.rows = [summary("theirs")];
+  server.etag = '"theirs"';
+  server.position = "9-0";
+  await loadSession();
+  retryNow();
+  await tick();
+  expect(ids()).toBe("theirs");
+  expect(server.last.lastId).toBe("9-0");
 });
 
 test("a pause freezes the page, and going on loses nothing", async () => {

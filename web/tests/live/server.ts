@@ -50,6 +50,15 @@ export class Server {
     }
     if (path.startsWith("/api/fabric/nodes"))
       return this.listReply ? this.listReply(init.signal as AbortSignal) : this.#list(init);
+    if (path === "/api/session" && init.method !== "DELETE") {
+      return Response.json({
+        kind: "user",
+        subject: "u1",
+        orgId: "o",
+        orgName: "O",
+        role: "viewer",
+      });
+    }
     return Response.json({});
   }
 
