@@ -36,6 +36,7 @@ PAGES = {
 }
 NESTED = {
     "headscale", "retention", "live", "oidc", "trustedHeader", "quota", "limits", "enrolment",
+    "page",
 }  # fmt: skip
 
 
@@ -144,7 +145,11 @@ async def test_every_route_of_the_description_is_told_and_who_may_ask():
     )
     api = await Api.build(asked, SystemClock())
     try:
-        given = {f"{route.method} {route.path}": who(route.access) for route in api.service.routes}
+        # What a part has to look like is for the router alone.
+        given = {
+            f"{route.method} {re.sub(r':[^{}]*}', '}', route.path)}": who(route.access)
+            for route in api.service.routes
+        }
     finally:
         await api.close()
     told = {row[0].strip("`"): row[1] for row in rows(section("api", "Routes"))}
