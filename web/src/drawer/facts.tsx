@@ -6,7 +6,7 @@ import type { ComponentChildren } from "preact";
 import { now } from "../fleet/clock";
 import type { Row } from "../fleet/row";
 import { settings } from "../fleet/settings";
-import { Age, Chip, Copy, Icon, Said } from "../parts";
+import { Age, Copy, Icon, Said } from "../parts";
 import { drawer, head } from "../text/drawer";
 import { bytes, percent, UNKNOWN } from "../units";
 import { BeatStrip, skewText } from "./beatstrip";
@@ -118,7 +118,9 @@ function Labels({ labels }: { labels: Readonly<Record<string, string>> }) {
       <dt>{head.labels}</dt>
       <dd class="facts-chips">
         {all.slice(0, LABELS_SHOWN).map(([name, value]) => (
-          <Chip key={name} text={value ? `${name}=${value}` : name} />
+          <span key={name} class="chip">
+            <Said text={value ? `${name}=${value}` : name} max={VALUE_MAX} />
+          </span>
         ))}
         {all.length > LABELS_SHOWN ? <span>{head.more(all.length - LABELS_SHOWN)}</span> : null}
       </dd>

@@ -18,8 +18,7 @@ export function Holders({ gpu }: { gpu: Gpu }) {
       <ul>
         {holders.slice(0, SHOWN).map((holder, position) => (
           <li key={`${holder.device}${position}`}>
-            <Said text={whoText(holder)} max={120} />
-            <span class="gpu-soft"> {howText(holder)}</span>
+            <Said text={whoText(holder)} max={120} /> <How holder={holder} />
           </li>
         ))}
         {holders.length > SHOWN ? <li>{words.holderMore(holders.length - SHOWN)}</li> : null}
@@ -42,15 +41,25 @@ export function placeText({ namespace, pod, container }: Place): string | null {
 }
 
 function whoText(holder: Holder): string {
-  const how = holder.how ?? "unknown";
-  return placeText(holder) ?? (Object.hasOwn(words.hows, how) ? (words.hows[how] ?? how) : how);
+  return placeText(holder) ?? howWord(holder);
 }
 
-function howText(holder: Holder): string {
-  const how = holder.how ?? "unknown";
-  const named = Object.hasOwn(words.hows, how) ? (words.hows[how] ?? how) : how.slice(0, 32);
-  const parts = placeText(holder) === null ? [] : [named];
-  if (holder.memoryUsed !== null) parts.push(bytes(holder.memoryUsed));
-  if (holder.idleSeconds !== null) parts.push(words.idle(span(holder.idleSeconds)));
-  return parts.join(", ");
+function howWord({ how }: Holder): string {
+  const word = how ?? "unknown";
+  return Object.hasOwn(words.hows, word) ? (words.hows[word] ?? word) : word;
+}
+
+/** How it is held, unless that is all there is to say; how much of it, and whether it is used. */
+function How({ holder }: { holder: Holder }) {
+  const { memoryUsed, idleSeconds } = holder;
+  const idle = idleSeconds !== null && idleSeconds > 0 ? words.idle(span(idleSeconds)) : null;
+  const rest = [memoryUsed === null ? null : bytes(memoryUsed), idle].filter(Boolean).join(", ");
+  const how = placeText(holder) === null ? null : howWord(holder);
+  return (
+    <span class="gpu-soft">
+      {how === null ? null : <Said text={how} max={32} />}
+      {how !== null && rest ? ", " : null}
+      {rest}
+    </span>
+  );
 }

@@ -1,9 +1,10 @@
 /** The part with the services: how each does, what it serves, how busy it is. */
 
 import "./services.css";
-import { Chip, Notice, Said } from "../parts";
+import { cut, Notice, Said } from "../parts";
 import { services as words } from "../text/drawer";
 import { bytes, count, percent, UNKNOWN } from "../units";
+import { go } from "../url";
 import { Gauge } from "./gauge";
 import { placeText } from "./gpuholders";
 import { Health } from "./health";
@@ -119,7 +120,7 @@ function Models({ models }: { models: readonly Model[] | null }) {
       {models === null ? <span>{words.modelsUnknown}</span> : null}
       {(models ?? []).slice(0, MODELS_SHOWN).map((model) => (
         <span key={model.name} class="service-model" data-loaded={model.loaded ?? undefined}>
-          <Chip text={model.name} />
+          <ModelChip name={model.name} />
           {modelNote(model)}
         </span>
       ))}
@@ -127,6 +128,16 @@ function Models({ models }: { models: readonly Model[] | null }) {
         <span>{words.more((models?.length ?? 0) - MODELS_SHOWN)}</span>
       ) : null}
     </div>
+  );
+}
+
+/** Leads to all nodes that serve the model. */
+function ModelChip({ name }: { name: string }) {
+  const pick = () => go({ tab: "nodes", node: "", part: "", model: name });
+  return (
+    <button type="button" class="chip chip-pick" title={words.who(cut(name, 200))} onClick={pick}>
+      <Said text={name} max={NAME_MAX} />
+    </button>
   );
 }
 

@@ -81,7 +81,7 @@ function seriesOf(line: Line, colour: (name: string) => string): uPlot.Series {
 }
 
 function valuesOf(plot: Plot): Partial<uPlot.Axis> {
-  return { values: (_, splits) => splits.map((value) => plot.format(value)), space: 34 };
+  return { values: (_, splits) => splits.map((value) => plot.format(value)), space: 26 };
 }
 
 function axis(colour: (name: string) => string, size: number): uPlot.Axis {
