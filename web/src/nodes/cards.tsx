@@ -10,8 +10,8 @@ import { wantTrends } from "../fleet/trends";
 import { cut, Said, StateBadge, toneOf } from "../parts";
 import { nodesText as words } from "../text/nodes";
 import { UNKNOWN } from "../units";
-import { NameLink, RatioFigure, SeenCell, VramFigure } from "./cells";
-import { gpusText } from "./figures";
+import { Kinds, NameLink, RatioFigure, SeenCell, VramFigure } from "./cells";
+import { kindsOf } from "./figures";
 import { heldIndex, listening, useFocus } from "./focus";
 import { cardRem, chipsShown } from "./measures";
 import { ModelChips } from "./models";
@@ -123,12 +123,14 @@ function NodeCard({ id, node, index, count, tab }: NodeCardProps) {
 /** What is the matter, or else what it is. */
 function CardLine({ row }: { row: Row }) {
   const why = row.state === "Online" ? null : (row.message ?? row.reason);
-  const gpus = gpusText(row);
-  const what = [row.profile.address, gpus?.text].filter((text) => text).join(" · ");
+  const kinds = kindsOf(row);
+  const { address } = row.profile;
   return (
     <div class="card-lines">
-      <p class="cell-cut cell-soft" title={cut([what, gpus?.title].join("\n"), 512)}>
-        <Said text={cut(what, 96)} />
+      <p class="cell-cut cell-soft" title={cut([address, kinds?.title].join("\n"), 512)}>
+        {address ? <Said text={cut(address, 64)} /> : UNKNOWN}
+        {kinds ? " · " : null}
+        {kinds ? <Kinds kinds={kinds} /> : null}
       </p>
       <p class="cell-cut card-why" title={why ? cut(why, 512) : undefined}>
         {why ? <Said text={cut(why, 160)} /> : <Quiet row={row} />}

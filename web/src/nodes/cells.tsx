@@ -8,7 +8,7 @@ import { Age, Copy, cut, Said, StateBadge } from "../parts";
 import { nodesText as words } from "../text/nodes";
 import { percent, UNKNOWN } from "../units";
 import { addressOf, place } from "../url";
-import { gpusText, memoryTitle, nameOf, ratioOf, vramText } from "./figures";
+import { kindsOf, memoryTitle, nameOf, ratioOf, vramText } from "./figures";
 import { useFlash } from "./flash";
 
 const NAME_MAX = 80;
@@ -66,12 +66,22 @@ function AddressText({ address }: { address: string }) {
   );
 }
 
-export function GpusCell({ row }: { row: Row }) {
-  const gpus = gpusText(row);
-  if (!gpus) return <span class="cell-soft">{row.profile.gpus ? "0" : UNKNOWN}</span>;
+/** So many of a model; the model's name is the node's own word and stands for itself. */
+export function Kinds({ kinds }: { kinds: NonNullable<ReturnType<typeof kindsOf>> }) {
   return (
-    <span class="cell-two" title={cut(gpus.title, 512)}>
-      <Said text={cut(gpus.text, 64)} />
+    <>
+      {kinds.lead} <Said text={cut(kinds.model, 64)} />
+      {kinds.more}
+    </>
+  );
+}
+
+export function GpusCell({ row }: { row: Row }) {
+  const kinds = kindsOf(row);
+  if (!kinds) return <span class="cell-soft">{row.profile.gpus ? "0" : UNKNOWN}</span>;
+  return (
+    <span class="cell-two" title={cut(kinds.title, 512)}>
+      <Kinds kinds={kinds} />
     </span>
   );
 }

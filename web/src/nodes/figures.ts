@@ -49,15 +49,26 @@ export function usedOf(used: number | null, total: number): string {
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/** `8 × NVIDIA H100`; several kinds by their first. */
-export function gpusText(row: Row): { text: string; title: string } | null {
+/** What GPUs a node has: `8 ×`, the model as it says it, `, +1 kind`. */
+export interface Kinds {
+  readonly lead: string;
+  readonly model: string;
+  readonly more: string;
+  readonly title: string;
+}
+
+/** Several kinds are told by their first; null where none is told. */
+export function kindsOf(row: Row): Kinds | null {
   const kinds = row.profile.gpus;
   const first = kinds?.[0];
   if (!kinds || !first) return null;
-  const all = kinds.map((kind) => words.gpuKind(kind.count, kind.model));
-  const more = kinds.length - 1;
-  const text = words.gpuKind(first.count, shortGpu(first.model));
-  return { text: more ? `${text}, ${words.gpuKinds(more)}` : text, title: all.join("\n") };
+  const rest = kinds.length - 1;
+  return {
+    lead: words.gpuLead(first.count),
+    model: shortGpu(first.model),
+    more: rest ? `, ${words.gpuKinds(rest)}` : "",
+    title: kinds.map((kind) => `${words.gpuLead(kind.count)} ${kind.model}`).join("\n"),
+  };
 }
 
 /** Without the maker's name, which all rows share. */

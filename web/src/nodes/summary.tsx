@@ -119,11 +119,13 @@ function Gpus({ all }: { all: Totals }) {
   const mean = all.utilization === null ? null : words.util(percent(all.utilization));
   return (
     <Tile name={words.gpus} wide title={mean ?? undefined}>
-      {parts.map(([name, number]) => (
-        <span key={name} class={`summary-part summary-${name}`}>
-          <Flash text={count(number)} class="summary-figure" /> {name}
-        </span>
-      ))}
+      <span class="summary-parts">
+        {parts.map(([name, number]) => (
+          <span key={name}>
+            <Flash text={count(number)} class="summary-figure" /> {name}
+          </span>
+        ))}
+      </span>
       <span class="summary-stack" aria-hidden="true">
         {parts.map(([name, number]) => (
           <i key={name} class={`summary-bar summary-bar-${name}`} style={{ flexGrow: number }} />

@@ -111,7 +111,7 @@ export const nodesText = {
   open: (name: string) => `Open ${name}`,
   copyId: (id: string) => `Copy the id ${id}`,
   copyAddress: (address: string) => `Copy the address ${address}`,
-  gpuKind: (number: number, model: string) => `${count(number)} × ${model}`,
+  gpuLead: (number: number) => `${count(number)} ×`,
   gpuKinds: (number: number) => (number === 1 ? "+1 kind" : `+${count(number)} kinds`),
   noGpu: (reason: string) => `no GPU: ${reason}`,
   noGpus: "no GPUs reported",

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import {
-  gpusText,
+  kindsOf,
   shortGpu,
   shortModel,
   usedOf,
@@ -39,11 +39,13 @@ test("a node of several kinds of GPUs tells the first and how many more", () => 
     { model: "NVIDIA H100", count: 6 },
     { model: "NVIDIA L4", count: 2 },
   ];
-  expect(gpusText(row({ profile: { gpus } }))).toEqual({
-    text: "6 × H100, +1 kind",
+  expect(kindsOf(row({ profile: { gpus } }))).toEqual({
+    lead: "6 ×",
+    model: "H100",
+    more: ", +1 kind",
     title: "6 × NVIDIA H100\n2 × NVIDIA L4",
   });
-  expect(gpusText(row({}))).toBeNull();
+  expect(kindsOf(row({}))).toBeNull();
 });
 
 test("a short name is never empty", () => {
