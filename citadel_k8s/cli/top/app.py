@@ -149,7 +149,8 @@ class Top(App[int]):
             self._paint_fleet(width, cut=cut)
         self._painted = now
         said = "paused" if self._paused else link.text(now)
-        head = Text(f"{said}  ", style="bold yellow" if self._paused or cut else "bold green")
+        style = "bold yellow" if self._paused or cut else "bold green"
+        head = Text().append(f"{said}  ", style=style)
         head.append(painting.summary(fleet.totals()), style="default not bold")
         self._set("#head", head)
         self._set("#foot", self._foot())
@@ -165,7 +166,7 @@ class Top(App[int]):
 
     def _foot(self) -> Text:
         if self._problem:
-            return Text(self._problem, style="bold red")
+            return Text().append(self._problem, style="bold red")
         found = f"filter: {self._words}  " if self._words else ""
         foot = Text(found, style="bold").append("/ filter ", style="dim")
         for key, name in order.SORTS.items():

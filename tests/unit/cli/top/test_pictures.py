@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
+from citadel_k8s.cli.fabric.app import fabric
 from citadel_k8s.cli.top import painting
-from citadel_k8s.cli.top.command import top
 from citadel_k8s.cli.top.fleet import Fleet
 from citadel_k8s.cli.top.gpus import Gpu, node_of, served, with_detail
 from citadel_k8s.cli.top.order import Line, lines, problem
@@ -138,9 +137,7 @@ def test_a_picture_is_plain_text():
 
 
 def test_without_a_terminal_one_picture_is_asked_for(tmp_path: Path):
-    app = typer.Typer()
-    app.command()(top)
     file = tmp_path / "kube.conf"
     file.write_text(json.dumps({"nonsense": True}))
-    result = CliRunner().invoke(app, ["--kubeconfig", str(file)])
+    result = CliRunner().invoke(fabric, ["top", "--kubeconfig", str(file)])
     assert isinstance(result.exception, ConfigError)
