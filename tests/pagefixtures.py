@@ -14,6 +14,7 @@ is to say, and the page comes back for more after the second that ``retry`` name
 
 import json
 import mimetypes
+import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -293,23 +294,33 @@ def _live(row: Row) -> Row:
 
 
 def _trend(name: str) -> dict[str, list[float | None]]:
-    first = sum(map(ord, name)) % 60
-    line = [float((first + 7 * n) % 100) for n in range(30)]
-    gap = range(10, 13)
-    shown: list[float | None] = [None if n in gap else value / 100 for n, value in enumerate(line)]
-    return {"util": shown, "vram": [None if v is None else min(1.0, v + 0.1) for v in shown]}
+    dice = random.Random(name)
+    return {"util": _walk(dice, 30, 10), "vram": _walk(dice, 30, 10, 0.03)}
+
+
+def _walk(dice: random.Random, count: int, gap: int, step: float = 0.12) -> list[float | None]:
+    """Give a load that wanders between 0 and 1, with a gap of three."""
+    at, line = dice.uniform(0.3, 0.9), list[float | None]()
+    for number in range(count):
+        at = min(0.99, max(0.02, at + dice.uniform(-step, step)))
+        line.append(None if gap <= number < gap + 3 else round(at, 4))
+    return line
 
 
 def _history(now: Any) -> Row:
-    count = 72
-    line = [None if n in {20, 21, 22} else 0.4 + 0.3 * (n % 7) / 7 for n in range(count)]
+    count, dice = 72, random.Random(7)
+    util = _walk(dice, count, 20)
+    power = [None if value is None else round(500 + 4800 * value) for value in util]
+    running = [None if value is None else round(20 * value) for value in util]
     return {
         "start": rfc(now - timedelta(minutes=5 * count)),
         "bucketSeconds": 300,
-        "beats": [None if value is None else 10 for value in line],
-        **dict.fromkeys(("cpu", "memory", "util", "utilMax", "vram"), line),
-        "power": [None if value is None else 4000 * value for value in line],
-        "running": [None if value is None else round(20 * value) for value in line],
+        "beats": [None if value is None else 10 for value in util],
+        "util": util,
+        "utilMax": [None if value is None else min(1.0, value + 0.1) for value in util],
+        **{name: _walk(dice, count, 20, 0.03) for name in ("cpu", "memory", "vram")},
+        "power": power,
+        "running": running,
     }
 
 
