@@ -26,8 +26,11 @@ NEVER_WELL = {
     ("POST", "/api/fabric/device-auth/token"),
     ("GET", "/api/fabric/ca/chain"),
     ("POST", "/api/fabric/authkey/generate"),
+    ("GET", "/assets/{asset}"),
+    ("GET", "/{icon:favicon[a-z-]*[.]svg}"),
 }
-"""Routes that need a secret which nobody here has, or a file that is not there."""
+"""Routes that need a secret which nobody here has, or a file that is not there or has no such
+name."""
 
 
 @pytest.mark.timeout(120)
