@@ -45,7 +45,7 @@ export function ModelLine({ row }: { row: ModelRow }) {
         <td class="number" data-name={column.replicas}>
           {count(row.replicas)}
         </td>
-        <td data-name={column.engines}>
+        <td class="modeltab-engines" data-name={column.engines}>
           {row.engines.length > 0 ? (
             <Said text={row.engines.join(", ")} max={40} />
           ) : (

@@ -18,11 +18,11 @@ export function Banners() {
   const kind = link.value.kind;
   const down = useLasting(kind === "waiting", DOWN_AFTER_MS);
   return (
-    <>
+    <section aria-label={shell.banners}>
       {down ? <DownBanner /> : null}
       {kind === "paused" ? <PausedBanner /> : null}
       {down || kind === "paused" ? null : <IngestBanner />}
-    </>
+    </section>
   );
 }
 

@@ -15,7 +15,8 @@ const SKEW_SECONDS = 2;
 export default function Help({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title={help.helpTitle} onClose={onClose} testid="help-dialog">
-      <div class="help">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and holds nothing else to focus */}
+      <section class="help" aria-label={help.helpTitle} tabIndex={0}>
         <h3>{help.keysTitle}</h3>
         <dl class="help-keys">
           {help.keys.map(([key, meaning]) => (
@@ -40,7 +41,7 @@ export default function Help({ onClose }: { onClose: () => void }) {
         </dl>
         <h3>{help.aboutTitle}</h3>
         <About />
-      </div>
+      </section>
     </Dialog>
   );
 }

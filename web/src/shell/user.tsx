@@ -1,23 +1,22 @@
-/** Who is signed in, as which role, and the way out. */
+/** Who is signed in; behind the name the role and the way out. */
 
 import "./user.css";
 import { useState } from "preact/hooks";
-import { session, signOut } from "../fleet/session";
+import { session } from "../fleet/session";
 import { Icon, Said } from "../parts";
 import { shell } from "../text/shell";
+import { later } from "./later";
 
 const NAME_MAX = 24;
 /** Characters of a name in the head. */
 
+const Account = later<{ name: string }>(() => import("./account"));
+
 export function User() {
   const who = session.value;
-  const [error, setError] = useState("");
+  const [opened, setOpened] = useState(false);
   if (!who) return null;
   const name = who.user?.name ?? who.subject ?? shell.somebody;
-  const out = () => {
-    setError("");
-    signOut().catch((reason: Error) => setError(shell.signOutFailed(reason.message)));
-  };
   return (
     <div class="user">
       <button
@@ -33,43 +32,15 @@ export function User() {
           <Said text={name} max={NAME_MAX} />
         </span>
       </button>
-      <section id="user-menu" class="user-menu" popover="auto" aria-label={shell.account}>
-        <p class="user-full">
-          <Said text={name} max={80} />
-        </p>
-        <dl class="user-facts">
-          {who.user?.email ? <Fact name={shell.email} value={who.user.email} /> : null}
-          <Fact name={shell.org} value={who.orgName ?? who.orgId} />
-          {who.role ? <Fact name={shell.role} value={who.role} /> : null}
-          {who.expiresAt ? <Fact name={shell.until} value={dateText(who.expiresAt)} /> : null}
-        </dl>
-        <button type="button" class="button" data-testid="sign-out" onClick={out}>
-          {shell.signOut}
-        </button>
-        {error ? (
-          <p class="user-error" role="alert">
-            {error}
-          </p>
-        ) : null}
+      <section
+        id="user-menu"
+        class="user-menu"
+        popover="auto"
+        aria-label={shell.account}
+        onBeforeToggle={() => setOpened(true)}
+      >
+        {opened ? <Account name={name} /> : null}
       </section>
     </div>
   );
-}
-
-function Fact({ name, value }: { name: string; value: string }) {
-  return (
-    <>
-      <dt>{name}</dt>
-      <dd>
-        <Said text={value} max={80} />
-      </dd>
-    </>
-  );
-}
-
-/** A date and hour without seconds; what is none is shown as it came. */
-function dateText(stamp: string): string {
-  const at = Date.parse(stamp);
-  if (!Number.isFinite(at)) return stamp;
-  return new Date(at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }

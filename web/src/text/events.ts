@@ -19,7 +19,7 @@ export const events = {
   title: "What happened",
   filters: "Filter the events",
   kind: "Kind",
-  kinds: { state: "State", fault: "Fault", xid: "XID", config: "Configuration", node: "Node" },
+  kinds: { state: "State", fault: "Fault", xid: "XID", config: "Config", node: "Node" },
   node: "Node",
   nodeHint: "a node's id",
   nodeWrong: "An id has letters, digits, dots, dashes and underscores, 64 at most.",

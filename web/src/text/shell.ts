@@ -45,12 +45,6 @@ export const shell = {
   help: "Help and shortcuts",
   user: (name: string) => `Signed in as ${name}`,
   account: "Account",
-  role: "Role",
-  org: "Org",
-  email: "E-mail",
-  until: "Signed in until",
-  signOut: "Sign out",
-  signOutFailed: (why: string) => `Not signed out: ${why}`,
   somebody: "somebody",
 
   changed: (node: string, state: string, others: number) =>
@@ -58,6 +52,7 @@ export const shell = {
       ? `${node} is ${state}; ${counted(others, "other", "others")} changed`
       : `${node} is ${state}`,
 
+  banners: "Notices",
   down: (clock: string, ago: string) =>
     `Cannot reach the API; showing what was known at ${clock} (${ago}).`,
   downFromStart: "Cannot reach the API; nothing has been shown yet.",
