@@ -3,6 +3,7 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { ApiError } from "../api/http";
+import { endSession } from "../fleet/session";
 
 export interface Loaded<T> {
   /** The last good answer, whatever failed since. */
@@ -35,8 +36,10 @@ export class Loader<T> {
     try {
       const value = await this.#read(running.signal);
       this.#end(running, { value, error: null, since: null });
-    } catch (error) {
-      this.#end(running, { value: this.#state.peek().value, error: apiError(error), since: null });
+    } catch (thrown) {
+      const error = apiError(thrown);
+      if (error.signedOut) endSession();
+      this.#end(running, { value: this.#state.peek().value, error, since: null });
     }
   }
 

@@ -282,6 +282,7 @@ export const charts = {
     `${name} ${low} to ${high}, last ${last}`,
   nothing: (name: string) => `${name} unknown`,
   gap: "gap",
+  latest: "latest",
   loading: "Reading the history",
   drawing: "The chart cannot be drawn; its figures stand in the table.",
 };

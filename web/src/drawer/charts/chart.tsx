@@ -66,7 +66,7 @@ function Legend({ plot, grid, lines, at }: LegendProps) {
           {line.name} <span class="chart-value">{plot.format(shownAt(line, grid, at))}</span>
         </li>
       ))}
-      <li class="charts-soft">{time === undefined ? null : timeText(time)}</li>
+      <li class="charts-soft">{time === undefined ? words.latest : timeText(time)}</li>
     </ul>
   );
 }
