@@ -11,7 +11,7 @@ IMAGE_PYTHON ?= 3.13
 IMAGE_ARCH ?= x86_64
 
 .PHONY: help venv page page-check demo test check unit servers browser integration integration-operator \
-	integration-others demo-check e2e-engines bench lock wheelhouse clean \
+	integration-others demo-check e2e-engines bench lock recording wheelhouse clean \
 	lint format types types-again floors house
 
 help: ## list the targets
@@ -87,6 +87,9 @@ bench: venv ## one benchmark: make bench NAME=agent_cost ARGS=--quick; without N
 lock: venv ## lock the dependencies anew: requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra dev \
 		--python-version 3.11 -o requirements.lock pyproject.toml $(ARGS)
+
+recording: page ## the recording of a terminal in docs/recordings, of a real run; two minutes
+	@$(BIN)/python tools/recording.py
 
 wheelhouse: venv ## the wheels that the Dockerfile installs, in dist/wheelhouse
 	@$(BIN)/python tools/wheelhouse.py --python $(IMAGE_PYTHON) --arch $(IMAGE_ARCH)
