@@ -18,7 +18,7 @@ def demo(
     from citadel_k8s.local.demo import Options  # noqa: PLC0415
     from citadel_k8s.local.show import run_check, run_live  # noqa: PLC0415
 
-    options = Options(nodes=nodes)
+    options = Options(nodes=nodes, broken=not check)
     try:
         asyncio.run(run_check(options) if check else run_live(options))
     except asyncio.CancelledError:

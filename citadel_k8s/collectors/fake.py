@@ -7,7 +7,7 @@ Which programs there are and how hard they work is `citadel_k8s.collectors.fakel
 from typing import Final
 
 from citadel_k8s.aio.clock import Clock
-from citadel_k8s.collectors.fakekinds import GpuKind
+from citadel_k8s.collectors.fakekinds import GpuKind, is_worn
 from citadel_k8s.collectors.fakeload import FakeNode, Job, Wave
 from citadel_k8s.models.readings import (
     EccErrors,
@@ -53,7 +53,7 @@ class FakeGpus:
     Parameters
     ----------
     spec : str
-        Such as ``h100x8``.
+        Such as ``h100x8``; with ``!`` behind it the last one is broken.
     node : str
         Name of the node; it decides uuids and load.
     clock : Clock
@@ -64,6 +64,7 @@ class FakeGpus:
 
     def __init__(self, spec: str, node: str, clock: Clock) -> None:
         self._node = FakeNode(spec, node)
+        self._broken = self._node.count - 1 if is_worn(spec) else None
         self._waves = [Wave(f"{node}/{index}") for index in range(self._node.count)]
         self._clock = clock
 
@@ -81,6 +82,7 @@ class FakeGpus:
         busy = self._node.works(job, now)
         load = self._load(index, now) if busy else 0.0
         processes = _processes(kind, job, index, load) if job and busy else ()
+        failed = index == self._broken
         used = sum((one.memory_used_bytes or 0) // _MIB for one in processes) + 4
         return Gpu(
             index=index,
@@ -102,7 +104,7 @@ class FakeGpus:
             throttle_reasons=() if busy else ("gpu-idle",),
             ecc_enabled=kind.ecc or None,
             ecc=EccErrors(0, 0, 0, 0) if kind.ecc else None,
-            row_remap=RowRemap(0, 0, pending=False, failed=False) if kind.ecc else None,
+            row_remap=RowRemap(0, 8 * failed, pending=False, failed=failed) if kind.ecc else None,
             pcie=_pcie(kind, load),
             nvlinks=_nvlinks(kind) if self._node.count > 1 else None,
             mig_enabled=False if kind.mig else None,

@@ -66,14 +66,14 @@ KINDS: Final = {
 
 
 def parse_fake_gpu(text: str) -> tuple[GpuKind, int]:
-    """Give kind and count of a text such as ``h100x8``.
+    """Give kind and count of a text such as ``h100x8``, or ``h100x8!`` (see `is_worn`).
 
     Raises
     ------
     ConfigError
         If the kind is not known or the count not in 1 to ``FAKE_GPUS_MAX``.
     """
-    match = re.fullmatch(r"(?P<kind>[a-z0-9-]+)x(?P<count>[0-9]{1,2})", text.strip().lower())
+    match = re.fullmatch(r"(?P<kind>[a-z0-9-]+)x(?P<count>[0-9]{1,2})!?", text.strip().lower())
     kind = KINDS.get(match["kind"]) if match else None
     if match is None or kind is None or not 1 <= int(match["count"]) <= FAKE_GPUS_MAX:
         raise ConfigError(
@@ -81,3 +81,11 @@ def parse_fake_gpu(text: str) -> tuple[GpuKind, int]:
             f"kinds: {', '.join(KINDS)}; count: 1 to {FAKE_GPUS_MAX}"
         )
     return kind, int(match["count"])
+
+
+def is_worn(text: str) -> bool:
+    """Say whether the last GPU is pretended to have memory that cannot be mended any more.
+
+    Only of kinds that put bad memory out of use: the others would not know.
+    """
+    return text.strip().endswith("!")

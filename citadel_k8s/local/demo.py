@@ -29,6 +29,9 @@ POLICY: Final = Policy(interval=10, missed=3, skew=5)
 FAKE_GPUS: Final = ("h100x8", "a100x4", "l40sx2", "b200x8", "rtx4090x2", "l4x4", "gh200x1")
 """What the simulated nodes pretend to have, in turn."""
 
+BROKEN_GPU: Final = "a100x4!"
+"""What the node pretends to have of which one is broken."""
+
 START_TIMEOUT: Final = 30.0
 """Seconds in which a part must be up; the slowest takes about three."""
 
@@ -37,9 +40,10 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the demo is made of."""
+    """What the demo is made of; ``broken``: one node more, with a GPU that is."""
 
     nodes: int = 5
+    broken: bool = False
     host_agent: bool = True
 
 
@@ -203,6 +207,9 @@ class Demo:
             fake = FAKE_GPUS[number % len(FAKE_GPUS)]
             proxied = number % 2 == 0
             self.nodes.append(DemoNode(f"gpu-node-{number + 1}", fake, proxied))
+        if self.options.broken:
+            name = f"gpu-node-{self.options.nodes + 1}"
+            self.nodes.append(DemoNode(name, BROKEN_GPU))
 
     async def _start_control(self) -> None:
         direct = [node for node in self.nodes if not node.proxied]

@@ -69,6 +69,13 @@ async def test_each_kind_tells_what_its_driver_can_tell(
     assert gpu.mig_enabled is mig
 
 
+async def test_a_node_can_have_one_gpu_whose_memory_cannot_be_mended_any_more():
+    *well, broken = await gpus("a100x4!", "n1", ManualClock())
+    judged = [judge(gpu, GpuHistory(), links=12) for gpu in (*well, broken)]
+    assert [len(one.verdicts) for one in judged] == [0, 0, 0, 1]
+    assert judged[-1].verdicts[0].reason == "RowRemapFailed"
+
+
 @pytest.mark.parametrize("spec", ["", "h100", "h100x", "h100x0", "h100x17", "x8", "h1x8", "8xh100"])
 def test_a_kind_that_does_not_exist_is_refused_with_those_that_do(spec: str):
     with pytest.raises(ConfigError, match="rtx4090"):
