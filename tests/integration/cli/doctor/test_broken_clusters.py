@@ -1,10 +1,12 @@
 """The doctor on a real API server that is broken in one way at a time."""
 
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.asyncio
 import yaml
 from aiohttp import web
 
@@ -16,7 +18,7 @@ from citadel_k8s.cli.doctor.running import run
 from citadel_k8s.clients.kube import KubeClient
 from citadel_k8s.local.stack import Stack
 from citadel_k8s.local.valkey import Valkey
-from tests.integration.cli.doctor.conftest import DAEMONSET, Examine, settle
+from tests.integration.cli.doctor.conftest import DAEMONSET, MANIFESTS, Examine, settle
 from tests.unit.clients.test_kube_transport import kubeconfig
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -279,3 +281,42 @@ async def test_an_api_server_that_hangs_costs_one_deadline(breakable: Stack) -> 
     assert took < 2
     assert found["api-server"].verdict is FAILURE
     assert {one.verdict for name, one in found.items() if name != "api-server"} == {UNKNOWN}
+
+
+async def test_users_of_redis_are_told_what_they_may_not(
+    examine: Examine, own_valkey: Valkey
+) -> None:
+    config = next(iter(yaml.safe_load_all((MANIFESTS / "redis.yaml").read_text())))
+    found = re.findall(r"^user (\S+) (.*)$", config["data"]["start.sh"], re.MULTILINE)
+    admin = redis.asyncio.Redis.from_url(own_valkey.url)
+    for name, rules in found:
+        words = re.findall(r"\([^)]*\)|\S+", re.sub(r"\$\{\w+\}", "secret", rules))
+        if name != "default":
+            await admin.execute_command("ACL", "SETUSER", name, *words)
+    await admin.xadd("node:status:stream", {"nodeId": "n"})
+    await admin.aclose()
+    url = f"redis://127.0.0.1:{own_valkey.port}"
+    well = await examine(redis=RedisLook(url, "operator", "secret"))
+    assert well["redis-rights"].verdict is OK
+    assert well["redis-stream"].verdict is OK
+    assert well["redis-memory"].said.endswith("needs +info")
+    other = await examine(redis=RedisLook(url, "agent", "secret"))
+    assert other["redis-rights"].verdict is FAILURE
+    assert "XREAD" in other["redis-rights"].said
+    wrong = await examine(redis=RedisLook(url, "operator", "no"))
+    assert wrong["redis"].verdict is FAILURE
+    assert "'no'" not in wrong["redis"].said
+
+
+async def test_a_password_may_come_from_the_secret(
+    kube: KubeClient, examine: Examine, own_valkey: Valkey
+) -> None:
+    password = own_valkey.url.partition(":")[2].partition(":")[2].partition("@")[0]
+    body = {"apiVersion": "v1", "kind": "Secret", "stringData": {"operator-password": password}}
+    await kube.apply([body | {"metadata": {"name": "citadel-redis", "namespace": "citadel"}}])
+    url = f"redis://127.0.0.1:{own_valkey.port}"
+    found = await examine(redis=RedisLook(url, "default", secret="citadel-redis"))
+    assert found["redis"].verdict is OK
+    lost = await examine(redis=RedisLook(url, "default", secret="elsewhere"))
+    assert lost["redis"].verdict is UNKNOWN
+    assert "cannot be read" in lost["redis"].said
