@@ -1,7 +1,8 @@
 /** As whom one is signed in, and the way out. */
 
 import { useState } from "preact/hooks";
-import { session, signOut } from "../fleet/session";
+import type { ApiError } from "../api/http";
+import { endSession, session, signOut } from "../fleet/session";
 import { Said } from "../parts";
 import { account } from "../text/account";
 
@@ -11,7 +12,10 @@ export default function Account({ name }: { name: string }) {
   if (!who) return null;
   const out = () => {
     setError("");
-    signOut().catch((reason: Error) => setError(account.signOutFailed(reason.message)));
+    signOut().catch((reason: ApiError) => {
+      if (reason.signedOut) endSession();
+      else setError(account.signOutFailed(reason.message));
+    });
   };
   return (
     <>
