@@ -124,9 +124,7 @@ class Screen:
             style = "" if node.running else "bold red"
             keys.append(f"[{number}] ", style="bold")
             keys.append(f"{node.name}{'' if node.running else ' (killed)'}  ", style=style)
-        keys.append(
-            "\nA number kills -9 that node's agent or revives it, l: a link to the page, q: quit"
-        )
+        keys.append("\nA number kills a node's agent (kill -9) or revives it; l: a link; q: quit.")
         for line in self._said[-3:]:
             keys.append(f"\n{line}", style="dim")
         return keys
