@@ -39,7 +39,7 @@ export function Summary() {
         <Gpus all={all} />
         <Vram all={all} />
         <Tile name={words.power}>
-          <Flash text={watts(all.power)} class="summary-figure" />
+          <span class="summary-figure">{watts(all.power)}</span>
         </Tile>
         <Tile name={words.models}>
           <button
@@ -48,11 +48,11 @@ export function Summary() {
             data-testid="summary-models"
             onClick={() => go({ tab: "models" })}
           >
-            <Flash text={count(all.models)} class="summary-figure" /> {words.served}
+            <span class="summary-figure">{count(all.models)}</span> {words.served}
           </button>
         </Tile>
         <Tile name={words.requests}>
-          <Flash text={count(all.running)} class="summary-figure" /> {words.running}
+          <span class="summary-figure">{count(all.running)}</span> {words.running}
           <span class="summary-soft">
             {" · "}
             {count(all.waiting)} {words.waiting}
@@ -122,7 +122,7 @@ function Gpus({ all }: { all: Totals }) {
       <span class="summary-parts">
         {parts.map(([name, number]) => (
           <span key={name}>
-            <Flash text={count(number)} class="summary-figure" /> {name}
+            <span class="summary-figure">{count(number)}</span> {name}
           </span>
         ))}
       </span>

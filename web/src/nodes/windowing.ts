@@ -3,11 +3,11 @@
 export const WINDOWED_FROM = 150;
 /** Rows up to which all are there: browsers bear that many, and finding in the page works. */
 
-const OVERSCAN = 6;
-/** Lines beyond either edge, so that a quick turn of the wheel finds rows there. */
+const OVERSCAN_PX = 300;
+/** Drawn beyond either edge, so that a quick turn of the wheel finds rows there. */
 
-const STEP = 4;
-/** The window moves by so many lines at once: a scrolled pixel is no reason to draw. */
+const STEP_PX = 200;
+/** The window moves by about so much at once: a scrolled pixel is no reason to draw. */
 
 export interface Extent {
   readonly first: number;
@@ -23,10 +23,11 @@ export interface Sight {
 
 /** Lines (not items) that there is need of. */
 export function extentOf(sight: Sight, lines: number, lineHeight: number): Extent {
-  const first = Math.floor(sight.top / lineHeight) - OVERSCAN;
-  const end = Math.ceil((sight.top + sight.height) / lineHeight) + OVERSCAN;
-  const down = Math.floor(first / STEP) * STEP;
-  const up = Math.ceil(end / STEP) * STEP;
+  const step = Math.max(1, Math.floor(STEP_PX / lineHeight));
+  const first = Math.floor((sight.top - OVERSCAN_PX) / lineHeight);
+  const end = Math.ceil((sight.top + sight.height + OVERSCAN_PX) / lineHeight);
+  const down = Math.floor(first / step) * step;
+  const up = Math.ceil(end / step) * step;
   const from = Math.min(Math.max(0, down), lines);
   return { first: from, end: Math.min(lines, Math.max(from, up)) };
 }
