@@ -172,7 +172,8 @@ class Answers:
         elif part == "live":
             await _json(route, self.live or _live(row), headers)
         elif part == "history":
-            await _json(route, _history(self.now), headers)
+            asked = parse_qs(urlsplit(route.request.url).query)
+            await _json(route, _history(self.now, asked.get("range", ["1h"])[0]), headers)
         elif part == "config":
             await _json(route, {"config": {"intervalSeconds": 30}, "applied": True}, headers)
         elif route.request.method == "DELETE":
@@ -307,9 +308,9 @@ def _walk(dice: random.Random, count: int, gap: int, step: float = 0.12) -> list
     return line
 
 
-def _history(now: Any) -> Row:
-    count, dice = 72, random.Random(7)
-    util = _walk(dice, count, 20)
+def _history(now: Any, span: str) -> Row:
+    count, dice = {"1h": 12, "6h": 72}.get(span, 288), random.Random(7)
+    util = _walk(dice, count, count // 3)
     power = [None if value is None else round(500 + 4800 * value) for value in util]
     running = [None if value is None else round(20 * value) for value in util]
     return {
@@ -318,27 +319,32 @@ def _history(now: Any) -> Row:
         "beats": [None if value is None else 10 for value in util],
         "util": util,
         "utilMax": [None if value is None else min(1.0, value + 0.1) for value in util],
-        **{name: _walk(dice, count, 20, 0.03) for name in ("cpu", "memory", "vram")},
+        **{name: _walk(dice, count, count // 3, 0.03) for name in ("cpu", "memory", "vram")},
         "power": power,
         "running": running,
     }
 
 
+HAPPENED = (
+    ("state", "HeartbeatLost", "no heartbeat for 100 s", "Offline", "Online"),
+    ("xid", "GPUXid", "GPU 3: Xid 79, GPU fell off the bus", None, None),
+    ("fault", "ServiceUnhealthy", "vllm on port 8000 refuses connections", None, None),
+    ("state", "HeartbeatReceived", "", "Online", "Offline"),
+    ("config", "ConfigurationApplied", "revision r7", None, None),
+    ("node", "NodeJoined", "", None, None),
+    ("state", "Drain", "the node is cordoned", "Draining", "Online"),
+)
+
+
 def _happened(rows: list[Row], now: Any) -> list[Row]:
-    kinds = ("state", "xid", "fault", "config", "node")
-    return [
-        {
-            "id": str(1000 - number),
-            "time": rfc(now - timedelta(minutes=3 * number)),
-            "node": row["id"],
-            "kind": kinds[number % 5],
-            "reason": row.get("reason") or "HeartbeatReceived",
-            "message": row.get("message") or "",
-            "count": 1 + number % 3,
-        }
-        | ({"state": row["state"], "before": "Online"} if number % 5 == 0 else {})
-        for number, row in enumerate(rows[:60])
-    ]
+    told: list[Row] = []
+    for number, row in enumerate(rows[:60]):
+        kind, reason, message, state, before = HAPPENED[number % len(HAPPENED)]
+        one = {"id": str(1000 - number), "node": row["id"], "kind": kind, "reason": reason}
+        one |= {"message": message, "count": 3 if kind == "xid" else 1}
+        one |= {"time": rfc(now - timedelta(minutes=1 + 3 * number))}
+        told.append(one | ({"state": state, "before": before} if state else {}))
+    return told
 
 
 def _summary(rows: list[Row], now: Any) -> Row:

@@ -103,7 +103,7 @@ def _pulse(dice: random.Random, gpus: int, *, failed: bool) -> Row:
 
 def _with_gaps(row: Row, number: int) -> Row:
     """Take away what an older or a plainer node does not say."""
-    match number % 20:
+    match number % 20 if row["state"] == "Online" else 0:
         case 5:  # a Go node: no agent's version, no power, an unknown GPU
             del row["profile"]["agent"], row["pulse"]["power"]
             row["pulse"]["gpu"][0] = [None, 40, None]
