@@ -4,6 +4,8 @@ kubectl from 1.26 on completes words of a plugin by a program ``kubectl_complete
 which answers as programs made with Cobra do: a word a line, then ``:`` and a number.
 """
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -75,7 +77,12 @@ def complete_for_kubectl() -> None:
     os.environ["COMP_CWORD"] = str(len(words))
     sys.argv = [PLUGIN]
     answering(PLUGIN)
+    said = io.StringIO()
     try:
-        fabric(prog_name=PLUGIN)
-    finally:
-        typer.echo(NO_FILES)
+        with contextlib.redirect_stdout(said):
+            fabric(prog_name=PLUGIN)
+    except SystemExit:
+        pass  # how an answer to a shell ends
+    # Where there is nothing to suggest, an empty line is said; to kubectl that would be a word.
+    words = [line for line in said.getvalue().splitlines() if line]
+    typer.echo("\n".join([*words, NO_FILES]))

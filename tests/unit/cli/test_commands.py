@@ -82,6 +82,6 @@ def test_the_schema_may_be_looked_after_with_the_file_of_worker_or_api(tmp_path)
 
 
 def test_the_command_line_loads_nothing_that_no_command_asked_for():
-    code = "import sys, citadel_k8s.cli; print(*sys.modules)"
+    code = "import sys, citadel_k8s.cli.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(done.stdout.split())

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from citadel_k8s.cli.fabric.sessions import forget_session, keep_session, kept_session
+from citadel_k8s.cli.fabric.signing import taken_apart
+from citadel_k8s.errors import ConfigError
+
+BASE = "https://api.example.org"
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_session_is_kept_for_its_api_alone_and_for_its_owner():
+    file = keep_session(BASE, "cs_secret")
+    assert kept_session(BASE) == "cs_secret"
+    assert kept_session("https://other.example.org") is None
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert "example" not in file.name
+
+
+def test_a_file_that_others_could_read_is_made_anew():
+    file = keep_session(BASE, "cs_old")
+    file.chmod(0o644)
+    assert keep_session(BASE, "cs_new") == file
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert kept_session(BASE) == "cs_new"
+
+
+def test_a_session_is_forgotten_and_may_be_forgotten_twice():
+    keep_session(BASE, "cs_secret")
+    forget_session(BASE)
+    forget_session(BASE)
+    assert kept_session(BASE) is None
+
+
+def test_a_file_that_is_no_session_is_none():
+    keep_session(BASE, "x" * 1000)
+    assert kept_session(BASE) is None
+
+
+def test_a_folder_that_cannot_be_made_is_told(home: Path):
+    (home / "citadel-k8s").write_text("")
+    with pytest.raises(ConfigError, match="the session is not kept"):
+        keep_session(BASE, "cs_secret")
+
+
+def test_a_link_is_taken_apart():
+    link = f"{BASE}/fabric/api/session/link?token=cl_secret"
+    assert taken_apart(f" {link}\n") == (f"{BASE}/fabric", "cl_secret")
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["", "cl_secret", f"{BASE}/api/session/link", f"{BASE}/?token=cl_secret", "https://[?token=x"],
+)
+def test_what_is_no_link_is_refused_without_being_told(link: str):
+    with pytest.raises(ConfigError, match="no login link") as caught:
+        taken_apart(link)
+    assert "cl_secret" not in str(caught.value)
