@@ -6,12 +6,12 @@ export const STATES = [
   "Offline",
   "Degraded",
   "Stale",
-  "Draining",
   "Unknown",
+  "Draining",
   "Online",
   "Decommissioned",
 ] as const satisfies readonly NodeState[];
-/** What needs attention first; the order of the list, of the legend and of the counts. */
+/** What needs attention first; the order of the list (as the API's), of the legend and of the counts. */
 
 /** `state` may be one that this page has not heard of: shown as it is, sorted as Unknown. */
 export interface Row {

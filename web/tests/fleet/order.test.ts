@@ -33,7 +33,7 @@ test("what needs attention comes first, then by name, whatever its case", () => 
     f: { state: "Stale" },
     g: { state: "Draining" },
   });
-  expect(shown()).toBe("c d f g e b a");
+  expect(shown()).toBe("c d f e g b a");
 });
 
 test("a heartbeat moves no row, but how many would move is told", () => {
