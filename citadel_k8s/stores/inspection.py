@@ -118,13 +118,14 @@ class Inspection:
 
     async def _stream(self) -> dict[str, Any]:
         try:
-            return await self._redis.xinfo_stream(STATUS_STREAM)
+            told: dict[str, Any] = await self._redis.xinfo_stream(STATUS_STREAM)
         except exceptions.NoPermissionError:
             raise
         except exceptions.ResponseError as error:
             if "no such key" in str(error).lower():
                 return {}
             raise
+        return told
 
 
 def _moment(stream: dict[str, Any] | None) -> int | None:

@@ -47,7 +47,7 @@ def by_hearsay(pipeline: Finding, space: str) -> list[Finding]:
     )
     if pipeline.verdict is Verdict.OK:
         # What was not asked is no finding of its own: the operator's word covers what it uses.
-        return [ok("redis", f"by the operator's word: {pipeline.said}; to look closer: {forward}")]
+        return [ok("redis", f"by the operator's word; --redis-url looks closer ({pipeline.said})")]
     return [
         unknown("redis", "no address of Redis was given, and the operator vouches not", forward)
     ]

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from typing_extensions import override
+
 from citadel_k8s.models.fabricnode import GROUP
 
 COORDINATION: Final = "coordination.k8s.io"
@@ -21,6 +23,7 @@ class Right:
     namespace: str = ""
     name: str = ""
 
+    @override
     def __str__(self) -> str:
         place = f" in {self.namespace}" if self.namespace else ""
         return f"{self.verb} {self.resource}{place}"

@@ -151,7 +151,10 @@ class Top(App[int]):
         said = "paused" if self._paused else link.text(now)
         style = "bold yellow" if self._paused or cut else "bold green"
         head = Text().append(f"{said}  ", style=style)
-        head.append(painting.summary(fleet.totals()), style="default not bold")
+        totals = fleet.totals()
+        head.append(painting.summary(totals))
+        if totals.gpus and totals.unknown == totals.gpus:
+            head.append("; figures come with --api", style="bold yellow")
         self._set("#head", head)
         self._set("#foot", self._foot())
 
