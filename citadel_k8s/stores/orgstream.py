@@ -89,8 +89,8 @@ class OrgStreams:
                     key_of_last = last_status_key(one.org_id, one.last.node_id)
                     news.set(key_of_last, one.last.status, ex=LAST_STATUS_SECONDS)
             heard = _heard(told)
-            for key, arrivals in heard:
-                news.rpush(key, *arrivals)
+            for name, arrivals in heard:
+                news.rpush(name, *arrivals)
             answers: list[Any] = await news.execute()
             await self._cut(heard, answers[len(answers) - len(heard) :])
 
