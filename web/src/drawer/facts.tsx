@@ -58,7 +58,7 @@ export function Facts({ node }: { node: OpenNode }) {
       </dl>
       <Grafana id={row.id} />
       {detail === null ? null : <Beats node={node} detail={detail} />}
-      {status ? <Host system={status.system} /> : null}
+      {status ? <Host system={status.system} old={node.old.value} /> : null}
     </section>
   );
 }
@@ -149,10 +149,10 @@ function Beats({ node, detail }: { node: OpenNode; detail: Detail | null }) {
   return <BeatStrip beats={detail?.beats} intervalSeconds={interval} nowMs={at} />;
 }
 
-function Host({ system }: { system: System }) {
+function Host({ system, old }: { system: System; old: boolean }) {
   const cpu = system.cores === null ? percent(system.cpu) : coresText(system.cpu, system.cores);
   return (
-    <div class="facts-host">
+    <div class="facts-host" data-old={old ? "" : undefined}>
       <Gauge label={head.cpu} value={system.cpu} text={system.cpu === null ? UNKNOWN : cpu} />
       <Part label={head.memory} used={system.memoryUsed} total={system.memoryTotal} />
       <Part label={head.disk} used={system.diskUsed} total={system.diskTotal} />

@@ -5,8 +5,8 @@ import { Copy, Said } from "../parts";
 import { drawer, gpus as words } from "../text/drawer";
 import { bytes, count, UNKNOWN } from "../units";
 import { usedText } from "./facts";
+import type { Gpu, Link, Process } from "./gpu";
 import { placeText } from "./gpuholders";
-import type { Gpu, Link, Process } from "./gpustatus";
 
 const ROWS_MAX = 64;
 /** Slices and processes of one GPU. */

@@ -3,7 +3,7 @@
 import { Said } from "../parts";
 import { gpus as words } from "../text/drawer";
 import { bytes, span } from "../units";
-import type { Gpu, Holder } from "./gpustatus";
+import type { Gpu, Holder } from "./gpu";
 
 const SHOWN = 6;
 /** A shared GPU has a few; one that is sliced time and again has dozens. */

@@ -3,15 +3,16 @@
 import "./gpus.css";
 import { Copy, Notice, Said, type Tone } from "../parts";
 import { gpus as words } from "../text/drawer";
-import { count, percent, span, UNKNOWN, watts } from "../units";
+import { percent, span, UNKNOWN, watts } from "../units";
 import { usedText } from "./facts";
 import { Gauge } from "./gauge";
+import type { Gpu } from "./gpu";
 import { GpuDetails } from "./gpudetails";
+import { Faults } from "./gpufaults";
 import { Holders } from "./gpuholders";
-import type { Gpu, Verdict, Xid } from "./gpustatus";
 import { Health } from "./health";
 import type { Collector, Status } from "./status";
-import { dateOf, share } from "./status";
+import { share } from "./status";
 
 const OPEN_MAX = 2;
 /** So many GPUs are shown with all their details; of more one opens those that one wants. */
@@ -27,7 +28,14 @@ const NEAR = 0.95;
 
 const MODEL_MAX = 48;
 
-export function Gpus({ status, nowMs }: { status: Status | null; nowMs: number }) {
+export interface GpusProps {
+  status: Status | null;
+  nowMs: number;
+  /** The node is silent: what it said holds no more. */
+  past: boolean;
+}
+
+export function Gpus({ status, nowMs, past }: GpusProps) {
   if (status === null || status.gpus === null) return <Silent collectors={status?.collectors} />;
   if (status.gpus.length === 0) {
     return (
@@ -40,7 +48,7 @@ export function Gpus({ status, nowMs }: { status: Status | null; nowMs: number }
   return (
     <div class="gpus">
       {status.gpus.map((gpu, position) => (
-        <GpuCard key={gpu.uuid ?? `#${position}`} gpu={gpu} open={open} nowMs={nowMs} />
+        <GpuCard key={gpu.uuid ?? `#${position}`} gpu={gpu} open={open} nowMs={nowMs} past={past} />
       ))}
     </div>
   );
@@ -72,7 +80,14 @@ function Reasons({ collectors }: { collectors: readonly Collector[] | null | und
   );
 }
 
-function GpuCard({ gpu, open, nowMs }: { gpu: Gpu; open: boolean; nowMs: number }) {
+interface CardProps {
+  gpu: Gpu;
+  open: boolean;
+  nowMs: number;
+  past: boolean;
+}
+
+function GpuCard({ gpu, open, nowMs, past }: CardProps) {
   const index = gpu.index === null ? words.noIndex : String(gpu.index);
   return (
     <article class="gpu" data-testid="gpu-card" data-index={index}>
@@ -80,7 +95,7 @@ function GpuCard({ gpu, open, nowMs }: { gpu: Gpu; open: boolean; nowMs: number 
         <h4 class="gpu-name">
           <Said text={words.name(index, gpu.name ?? words.unknownModel)} max={MODEL_MAX} />
         </h4>
-        <GpuHealth gpu={gpu} />
+        <GpuHealth gpu={gpu} past={past} />
         {gpu.ageSeconds === null ? null : (
           <span class="gpu-old">{words.old(span(gpu.ageSeconds))}</span>
         )}
@@ -113,10 +128,11 @@ const TONES: Readonly<Record<string, Tone>> = {
   failed: "bad",
 };
 
-function GpuHealth({ gpu }: { gpu: Gpu }) {
+function GpuHealth({ gpu, past }: { gpu: Gpu; past: boolean }) {
   const health = gpu.health ?? "unknown";
   const word = Object.hasOwn(words.health, health) ? (words.health[health] ?? health) : health;
-  return <Health tone={(Object.hasOwn(TONES, health) && TONES[health]) || "dim"} word={word} />;
+  const tone = (Object.hasOwn(TONES, health) && TONES[health]) || "dim";
+  return <Health tone={tone} word={word} past={past} />;
 }
 
 function Vram({ gpu }: { gpu: Gpu }) {
@@ -151,55 +167,4 @@ function Power({ gpu }: { gpu: Gpu }) {
   const full = share(power, powerLimit);
   const tone = full !== null && full >= NEAR ? "warn" : undefined;
   return <Gauge label={words.power} value={full} text={known ? text : UNKNOWN} tone={tone} />;
-}
-
-/** What is wrong, the gravest first, with what to do; the driver's errors beside it. */
-function Faults({ gpu, nowMs }: { gpu: Gpu; nowMs: number }) {
-  const verdicts = gpu.verdicts ?? [];
-  const xids = gpu.xids ?? [];
-  const own = verdicts.length === 0 && gpu.health !== "ok" ? (gpu.message ?? gpu.reason) : null;
-  if (verdicts.length === 0 && xids.length === 0 && own === null) return null;
-  return (
-    <div class="gpu-faults" data-tone={faultTone(verdicts, xids)}>
-      {own === null ? null : (
-        <p>
-          <Said text={own} max={400} />
-        </p>
-      )}
-      {verdicts.slice(0, 8).map((verdict, position) => (
-        <p key={`${verdict.reason}${position}`}>
-          <strong>
-            <Said text={verdict.reason ?? UNKNOWN} max={64} />
-          </strong>{" "}
-          <Said text={verdict.message ?? ""} max={400} />{" "}
-          {verdict.remedy ? <Said text={verdict.remedy} max={400} /> : null}
-        </p>
-      ))}
-      {xids.length === 0 ? null : (
-        <ul>
-          {xids.slice(0, 12).map((xid, position) => (
-            <li key={`${xid.xid}${position}`}>
-              <Said text={xidText(xid, nowMs)} max={240} />
-            </li>
-          ))}
-        </ul>
-      )}
-    </div>
-  );
-}
-
-function faultTone(verdicts: readonly Verdict[], xids: readonly Xid[]): Tone {
-  const worst = new Set([...verdicts, ...xids].map((one) => one.severity));
-  if (worst.has("fatal")) return "bad";
-  return worst.has("info") && worst.size === 1 ? "dim" : "warn";
-}
-
-function xidText(xid: Xid, nowMs: number): string {
-  const number = xid.xid === null ? UNKNOWN : String(xid.xid);
-  const name = xid.name === null ? "" : ` (${xid.name})`;
-  const last = dateOf(xid.lastAt);
-  const ago = last === null || nowMs === 0 ? "" : words.lastAt(span((nowMs - last) / 1000));
-  const often =
-    xid.count === 1 ? words.xidOnce(number, name) : words.xid(number, name, count(xid.count));
-  return `${often}${ago}`;
 }

@@ -34,6 +34,8 @@ export class OpenNode {
   readonly row: ReadonlySignal<Row | null>;
   readonly figures: ReadonlySignal<Figures>;
   readonly trust: ReadonlySignal<Trust>;
+  /** Whether the figures are older than an interval. */
+  readonly old: ReadonlySignal<boolean>;
   readonly intervalSeconds: ReadonlySignal<number>;
   #readAt = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -53,6 +55,9 @@ export class OpenNode {
       const row = this.row.value;
       return row === null ? "never" : trust(row, now.value, settings.value);
     });
+    this.old = computed(
+      () => this.figures.value.from === "heartbeat" && this.trust.value !== "fresh",
+    );
     this.intervalSeconds = computed(
       () =>
         this.detail.state.value.value?.status?.intervalSeconds ?? settings.value.intervalSeconds,
@@ -70,9 +75,11 @@ export class OpenNode {
       const seen = this.row.value?.seenMs;
       if (seen !== undefined && seen !== null) untracked(() => this.#heartbeat(seen));
     });
+    const left = this.#watchLeaving();
     return () => {
       open = false;
       stop();
+      left();
       if (this.#timer !== null) clearTimeout(this.#timer);
       this.detail.close();
       this.live.close();
@@ -85,6 +92,17 @@ export class OpenNode {
     if (state.kind === "failed" && (state.retryAt ?? 0) > performance.now()) return;
     if (this.detail.state.peek().error?.status === 404) return;
     void this.live.ask(() => this.detail.state.peek().value?.message ?? null);
+  }
+
+  /** Read anew when the list loses the node: somebody gave it up, and its state says so. */
+  #watchLeaving(): () => void {
+    let listed = false;
+    return effect(() => {
+      shape.value;
+      const now = nodeSignal(this.id) !== undefined;
+      if (listed && !now) untracked(() => void this.detail.load());
+      listed = now;
+    });
   }
 
   #heartbeat(seenMs: number): void {

@@ -114,19 +114,20 @@ function Part({ name, node }: { name: PartName; node: OpenNode }) {
   // Nothing was read, so that nothing is known: not even that the node says nothing.
   const unread = status === null && node.detail.state.value.value === null;
   const missing = unread && node.detail.state.value.since === null;
+  const past = node.old.value && node.trust.value === "lastKnown";
   switch (name) {
     case "gpus":
       return (
         <Dimmed node={node}>
           {missing ? <Unread name={name} node={node} /> : null}
-          {unread ? null : <Gpus status={status} nowMs={coarse.value} />}
+          {unread ? null : <Gpus status={status} nowMs={coarse.value} past={past} />}
         </Dimmed>
       );
     case "services":
       return (
         <Dimmed node={node}>
           {missing ? <Unread name={name} node={node} /> : null}
-          {unread ? null : <Services status={status} />}
+          {unread ? null : <Services status={status} past={past} />}
         </Dimmed>
       );
     case "charts":
@@ -156,9 +157,8 @@ function Unread({ name, node }: { name: "gpus" | "services"; node: OpenNode }) {
 /** Whose figures these are; paler where they are old. */
 function Dimmed({ node, children }: { node: OpenNode; children: ComponentChildren }) {
   const { from, atMs, status } = node.figures.value;
-  const old = from === "heartbeat" && node.trust.value !== "fresh";
   return (
-    <div class="drawer-figures" data-old={old ? "" : undefined}>
+    <div class="drawer-figures" data-old={node.old.value ? "" : undefined}>
       {status === null ? null : (
         <p class="drawer-source">
           {source[from]} <Age ms={atMs} />

@@ -16,27 +16,27 @@ const NAME_MAX = 64;
 
 const oneDecimal = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
-export function Services({ status }: { status: Status | null }) {
+export function Services({ status, past }: { status: Status | null; past: boolean }) {
   const list = status?.services ?? null;
   if (list === null) return <Notice tone="dim" title={words.silent} />;
   if (list.length === 0) return <Notice tone="dim" title={words.absent} />;
   return (
     <div class="services">
       {list.map((service, position) => (
-        <ServiceCard key={`${service.name}${position}`} service={service} />
+        <ServiceCard key={`${service.name}${position}`} service={service} past={past} />
       ))}
     </div>
   );
 }
 
-function ServiceCard({ service }: { service: Service }) {
+function ServiceCard({ service, past }: { service: Service; past: boolean }) {
   return (
     <article class="service" data-testid="service-card">
       <header class="service-head">
         <h4 class="service-name">
           <Said text={service.name ?? words.unnamed} max={NAME_MAX} />
         </h4>
-        <Health tone={toneOf(service)} word={healthWord(service)} />
+        <Health tone={toneOf(service)} word={healthWord(service)} past={past} />
         <span class="service-kind">
           <Said text={kindText(service)} max={96} />
         </span>

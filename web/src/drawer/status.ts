@@ -1,6 +1,7 @@
 /** A node's status as the drawer shows it; null is unknown everywhere. */
 
-import { type Gpu, readGpu } from "./gpustatus";
+import type { Gpu } from "./gpu";
+import { readGpu } from "./gpustatus";
 import { at, bag, numberAt, readAll, sizeAt, textAt, textsAt } from "./json";
 import { readService, type Service } from "./servicestatus";
 

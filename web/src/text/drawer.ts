@@ -3,8 +3,7 @@
 export const drawer = {
   unknown: "unknown",
   none: "none",
-  yes: "yes",
-  no: "no",
+  was: "was",
   close: "Close",
   again: "Try again",
   loading: "Looking the node up",
@@ -13,8 +12,6 @@ export const drawer = {
   cannotRead: "The node's details cannot be read",
   signedOut: "The session has ended; sign in again.",
   kept: "What is shown below was read before.",
-  fromList: "What the list knows is shown above.",
-  again_in: (seconds: number) => `again in ${seconds} s`,
 };
 
 export const head = {
@@ -29,7 +26,6 @@ export const head = {
   agent: "Agent",
   driver: "Driver",
   labels: "Labels",
-  host: "Host",
   mesh: "Mesh id",
   grafana: "Open in Grafana",
   more: (count: number) => `and ${count} more`,
@@ -47,7 +43,6 @@ export const head = {
   disk: "Disk",
   of: (used: string, total: string) => `${used} of ${total}`,
   cores: (percent: string, cores: string) => `${percent} of ${cores} cores`,
-  dates: (age: string) => `${age} ago`,
   lastKnown: (age: string) => `Last known figures, ${age} old. They are not what holds now.`,
   oldFigures: (age: string) => `These figures are ${age} old.`,
   incomplete:
@@ -145,7 +140,6 @@ export const gpus = {
   power: "Power",
   of: (used: string, total: string) => `${used} of ${total}`,
   degrees: (value: number) => `${value} °C`,
-  degreesOf: (value: string, limit: number) => `${value}, slows at ${limit} °C`,
   degradedFrom: (limit: number) => `degraded from ${limit} °C`,
   slowdownAt: (limit: number) => `slows down at ${limit} °C`,
   details: "Details",
@@ -198,8 +192,6 @@ export const gpus = {
   processesUnknown: "The driver does not say what runs on it.",
   processesNone: "Nothing runs on it.",
   pod: "Pod",
-  container: "Container",
-  how: "How",
   pid: "PID",
   process: "Process",
   kind: "Kind",
@@ -238,7 +230,6 @@ export const services = {
   models: "Models",
   who: (model: string) => `Show the nodes that serve ${model}`,
   modelsUnknown: "unknown",
-  modelsNone: "none",
   loaded: "in memory",
   notLoaded: "not in memory",
   adapter: "LoRA adapter",
@@ -338,10 +329,7 @@ export const config = {
   error: "The node refuses",
   unsupported: "Not supported",
   json: "What is asked, as JSON",
-  edit: "Change it",
   save: "Ask for this",
-  saving: "Sending it",
-  cancel: "Leave it",
   invalid: (why: string) => `This is no JSON object: ${why}`,
   notObject: "an object in braces is wanted",
   conflict: "Somebody else changed it meanwhile. Read it again and decide anew.",
@@ -355,7 +343,6 @@ export const parting = {
   why: "It leaves the lists, and its past is kept.",
   confirm: (name: string) => `Type ${name} to confirm`,
   act: "Decommission",
-  acting: "Giving it up",
   failed: "The node was not given up",
   done: (name: string) => `${name} was given up`,
 };

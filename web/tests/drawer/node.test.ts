@@ -143,3 +143,16 @@ describe("a loader", () => {
     expect(loader.state.value.value).toBeNull();
   });
 });
+
+describe("a node that is given up while it is open", () => {
+  it("is read anew, so that its state says so", async () => {
+    const node = new OpenNode("n");
+    const stop = node.start();
+    await vi.advanceTimersByTimeAsync(10);
+    apply([{ kind: "gone", id: "n" }]);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(asked.filter((path) => path.endsWith("/n"))).toHaveLength(2);
+    expect(node.row.value?.id).toBe("n");
+    stop();
+  });
+});
