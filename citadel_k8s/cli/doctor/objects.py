@@ -16,7 +16,7 @@ def part(raw: Any, *path: str) -> dict[str, Any]:
 def parts(raw: Any, *path: str) -> list[dict[str, Any]]:
     """Give the objects of the list at a path."""
     found = value(raw, *path)
-    items = cast("list[Any]", found) if isinstance(found, list) else []
+    items: list[Any] = found if isinstance(found, list) else []  # pyright: ignore[reportUnknownVariableType]
     return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
 
 

@@ -94,7 +94,7 @@ def served(models: Iterable[str]) -> str:
 
 def _gpus(row: Mapping[str, Any]) -> Iterable[Gpu]:
     figures = part(row, "pulse").get("gpu")
-    told: list[Any] = figures if isinstance(figures, list) else []
+    told: list[Any] = figures if isinstance(figures, list) else []  # pyright: ignore[reportUnknownVariableType]
     names = _model_names(row)
     for index in range(min(GPUS_MAX, max(len(told), len(names), gpu_count(row) or 0))):
         util, memory, mark = _three(told[index] if index < len(told) else None)
