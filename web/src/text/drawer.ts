@@ -55,7 +55,7 @@ export const strip = {
   title: "Heartbeats",
   says: (onTime: number, late: number, missed: number) =>
     `${onTime} on time, ${late} late, ${missed} missed`,
-  nothing: "No arrivals are kept of this node.",
+  nothing: "it is not known when they arrived",
   every: (span: string) => `one each ${span}`,
   onTime: "on time",
   late: "late",
