@@ -50,7 +50,7 @@ MIB: Final = 2**20
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames of a while: milliseconds between them, and the main thread's work."""
+    """Frames of a while: milliseconds between them, and the main thread's CPU, in seconds."""
 
     gaps: Sequence[float]
     seconds: float
@@ -67,7 +67,7 @@ class Frames:
 
     @property
     def load(self) -> float:
-        """Share of the main thread, in per cent."""
+        """CPU of the main thread, in per cent of a core."""
         return 100 * self.work / self.seconds
 
 

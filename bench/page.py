@@ -36,6 +36,9 @@ SAMPLES, QUICK_SAMPLES = 12, 6
 PROBED: Final = 8
 """Nodes whose changes are waited for; they are at the top of the table."""
 
+SETTLED: Final = 3.0
+"""Seconds after which all that comes with a load has come, and the fleet is at its own pace."""
+
 SEEN_MS: Final = 6000
 """Milliseconds after which a change counts as never painted: three times what the naive way
 takes."""
@@ -63,7 +66,6 @@ async def loads(bench: Bench, one: Rig) -> None:
             ours.append(await looked.page.evaluate(f"__probe.table('{OURS}', {SCREENFUL})"))
             await looked.page.wait_for_timeout(700)
             page_bytes = looked.wire.total(api=False)
-            bench.say(str(looked.wire.bytes))
             data = looked.wire.bytes["/api/fabric/nodes"]
         async with one.look(PATH) as looked:
             naive.append(await looked.page.evaluate(f"__probe.table('{THEIRS}', {NODES})"))
@@ -109,7 +111,7 @@ async def smooth(bench: Bench, looked: Looked) -> tuple[Frames, float]:
     """Watch frames, and the kB that a minute brings."""
     seconds = QUICK_FRAME_SECONDS if bench.quick else FRAME_SECONDS
     bench.say(f"frames for {seconds:g} s, {NODES / INTERVAL:.0f} updates/s")
-    await asyncio.sleep(1)
+    await asyncio.sleep(SETTLED)
     before = looked.wire.total(api=True)
     seen = await frames(looked.page, looked.cdp, seconds)
     return seen, (looked.wire.total(api=True) - before) * 60 / seen.seconds / 1000
@@ -120,7 +122,7 @@ async def changes(bench: Bench, one: Rig, looked: Looked, selector: str) -> list
     took: list[float] = []
     for number in range(QUICK_PROBES if bench.quick else PROBES):
         node = one.fleet.nodes[number % PROBED]
-        util = 7 + number * 2 % 90
+        util = one.another()
         place = selector % node.node_id
         waiting = looked.page.evaluate(
             "([place, text, limit]) => __probe.seen(place, text, limit)",
@@ -146,7 +148,7 @@ def tell(
     """Record the figures of a page that moves."""
     bench.at_most("frame while 33 updates/s arrive, p95", seen.p95, "ms", FRAME_MS, other.p95)
     bench.inform("frame while 33 updates/s arrive, longest", seen.longest, "ms", other.longest)
-    bench.inform("main thread, share of the time", seen.load, "%", other.load)
+    bench.inform("CPU of the main thread, of a core", seen.load, "%", other.load)
     bench.at_most(
         "heartbeat published to pixels, p95",
         quantile(took, 0.95),
