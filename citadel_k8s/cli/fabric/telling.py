@@ -1,7 +1,7 @@
 """A node in the words and the shape of ``kubectl describe``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from citadel_k8s.cli.fabric.printing import table
 from citadel_k8s.cli.fabric.sections import figures, pair, section
@@ -117,7 +117,7 @@ def _listed(
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
-        return ", ".join(map(str, cast("list[Any]", value))) or "none"
+        return ", ".join(map(str, value)) or "none"  # pyright: ignore[reportUnknownArgumentType]
     return UNKNOWN if value is None else value
 
 
