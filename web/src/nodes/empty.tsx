@@ -3,6 +3,7 @@
 import "./empty.css";
 import { useState } from "preact/hooks";
 import { totals } from "../fleet/totals";
+import { retryNow } from "../live/connection";
 import { link } from "../live/link";
 import { Copy, Notice, Spinner } from "../parts";
 import { nodesText as words } from "../text/nodes";
@@ -25,12 +26,21 @@ export function Waiting() {
           {words.connecting} <Spinner since={since} deadlineSeconds={PATIENCE_S} />
         </p>
       ) : (
-        <Notice tone="bad" title={words.lost}>
+        <Notice
+          tone="bad"
+          title={words.lost}
+          actions={
+            <button type="button" class="button" onClick={() => retryNow()}>
+              {words.retry}
+            </button>
+          }
+        >
           <p>
             {why}. {words.lostHint}
           </p>
         </Notice>
       )}
+      <span class="empty-shadow-figures" aria-hidden="true" />
       <div class="empty-shadows" aria-hidden="true">
         {SHADOWS.map((index) => (
           <span key={index} class="empty-shadow" />

@@ -32,7 +32,7 @@ export function NodesTab() {
   return (
     <div ref={box} class="nodes">
       <h2 class="unseen">{words.heading}</h2>
-      {what === "noNodes" ? null : (
+      {what === "noNodes" || what === "waiting" ? null : (
         <>
           <Summary />
           <Filters legend={{ open: legend, id, turn: () => setLegend(!legend) }} />

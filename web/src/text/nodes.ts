@@ -143,6 +143,7 @@ export const nodesText = {
   connecting: "Waiting for the list of nodes",
   lost: "The list of nodes did not come",
   lostHint: "The page goes on trying.",
+  retry: "Try now",
   noNodes: "No nodes yet",
   noNodesHint: "A node appears here as soon as its agent has reported, within a minute of:",
   noNodesInstall: "helm install citadel charts/citadel-k8s --namespace citadel --create-namespace",

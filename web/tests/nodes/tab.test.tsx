@@ -47,6 +47,9 @@ afterEach(() => {
 test("before the first list came it says that it waits, and never that there is nothing", () => {
   expect(all("connecting")).toHaveLength(1);
   expect(all("empty-no-nodes")).toHaveLength(0);
+  // Nobody knows yet how many there are: no count is shown, least of all zero.
+  expect(all("summary")).toHaveLength(0);
+  expect(all("result-count")).toHaveLength(0);
 });
 
 test("without nodes it tells the command that brings the first, and the doctor", () => {
