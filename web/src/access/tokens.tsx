@@ -1,5 +1,6 @@
 /** The org's device tokens: who reports, by what right, and since when unused. */
 
+import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import type { TokenMade, TokenView } from "../api/types";
 import { now } from "../fleet/clock";
@@ -18,19 +19,23 @@ const DEADLINE_SECONDS = 15;
 
 type Asked = { what: "rotate" | "revoke"; token: TokenView } | null;
 
+/** Secrets that nobody has said are kept: another token, or another tab, does not lose them. */
+const unkept = signal<readonly TokenMade[]>([]);
+
 export function Tokens() {
   const book = useTokens();
-  const [made, setMade] = useState<TokenMade | null>(null);
   const [asked, setAsked] = useState<Asked>(null);
   const onMade = (token: TokenMade) => {
-    setMade(token);
+    unkept.value = [token, ...unkept.peek()];
     void book.reload();
   };
   const close = () => setAsked(null);
   return (
     <>
       <NewToken onMade={onMade} />
-      {made ? <Secret made={made} onStored={() => setMade(null)} /> : null}
+      {unkept.value.map((made) => (
+        <Secret key={made.tokenId} made={made} onStored={() => keep(made)} />
+      ))}
       <Listing book={book} onAsk={setAsked} />
       {asked?.what === "rotate" ? (
         <Rotate token={asked.token} onClose={close} onMade={onMade} />
@@ -40,6 +45,10 @@ export function Tokens() {
       ) : null}
     </>
   );
+}
+
+function keep(made: TokenMade): void {
+  unkept.value = unkept.peek().filter((other) => other !== made);
 }
 
 interface ListingProps {

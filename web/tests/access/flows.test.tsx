@@ -117,6 +117,22 @@ test("a secret is shown until somebody says that it is kept, and never in the li
   await vi.waitFor(() => expect(root.textContent).not.toContain("act_secret"));
 });
 
+test("a second secret does not take the place of one that nobody has kept", async () => {
+  answers = {
+    "GET /api/orgs/tokens": [200, { tokens: [] }],
+    "POST /api/orgs/tokens": [201, { ...MADE, token: "act_one" }],
+  };
+  render(<Tokens />, root);
+  type("token-name", "one");
+  await press("token-create");
+  await vi.waitFor(() => expect(root.textContent).toContain("act_one"));
+  answers["POST /api/orgs/tokens"] = [201, { ...MADE, tokenId: "t2", token: "act_two" }];
+  type("token-name", "two");
+  await press("token-create");
+  await vi.waitFor(() => expect(root.textContent).toContain("act_two"));
+  expect(root.textContent).toContain("act_one");
+});
+
 test("a list that cannot be had says why, and is asked for again when wanted", async () => {
   answers = { "GET /api/orgs/tokens": [503, { error_description: "PostgreSQL is away" }] };
   render(<Tokens />, root);
