@@ -76,7 +76,7 @@ class ControlCheck:
                 raise StackError(f"the page: {answer.status} {text[:200]}")
         if "default-src 'none'" not in policy or "trusted-types 'none'" not in policy:
             raise StackError(f"the page may do more than it should: {policy}")
-        script = re.search(r'<script[^>]* src="(/assets/[^"]+)"', text)
+        script = re.search(r'<script type="module"[^>]* src="(/assets/[^"]+)"', text)
         if script is None:
             raise StackError(f"the page names no script: {text[:200]}")
         async with client.get(self._control.url + script[1]) as answer:

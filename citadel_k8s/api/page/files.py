@@ -5,6 +5,7 @@ found here at the start.
 """
 
 import hashlib
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ INDEX: Final = "index.html"
 """The page itself; without it nothing was built."""
 
 ASSETS: Final = "assets"
-"""Folder of the files whose names hold a digest of what is in them."""
+"""Folder of the files that the page names."""
+
+_HASHED: Final = re.compile(r".+-[A-Za-z0-9_-]{8}\.[a-z0-9]+")
+"""Name of a file as the build gives it: a digest of eight characters before the ending."""
 
 PACK_LEVEL: Final = 9
 """Of 1 to 9: packed once and sent for as long as the process lives."""
@@ -58,16 +62,20 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the page; ``packed`` is None where gzip gains nothing."""
+    """A file of the page.
+
+    ``packed`` is None where gzip gains nothing; ``hashed``: another content has another name.
+    """
 
     content_type: str
+    hashed: bool
     plain: Variant
     packed: Variant | None
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """All files: the page, those beside it by name, those with a digest in their name.
+    """All files: the page, those beside it by name, those that it names.
 
     ``index`` is None if the page was not built.
     """
@@ -103,7 +111,8 @@ def _file(path: Path) -> File:
     packed = zlib.compress(body, PACK_LEVEL, _GZIP_WINDOW)
     worth = len(packed) < len(body) * PACK_GAIN
     kind = TYPES.get(path.suffix, _BYTES)
-    return File(kind, _variant(body), _variant(packed) if worth else None)
+    hashed = path.parent.name == ASSETS and _HASHED.fullmatch(path.name) is not None
+    return File(kind, hashed, _variant(body), _variant(packed) if worth else None)
 
 
 def _variant(body: bytes) -> Variant:

@@ -45,13 +45,13 @@ def routes(built: Built) -> list[Route]:
     async def page(call: Call) -> web.Response:
         if built.index is None:
             return _not_built()
-        return _given(call, built.index, _AGAIN, PAGE_HEADERS)
+        return _given(call, built.index, PAGE_HEADERS)
 
     async def icon(call: Call) -> web.Response:
-        return _given(call, _known(built.beside.get(call.part("icon"))), _AGAIN)
+        return _given(call, _known(built.beside.get(call.part("icon"))))
 
     async def asset(call: Call) -> web.Response:
-        return _given(call, _known(built.assets.get(call.part("asset"))), _FOR_EVER)
+        return _given(call, _known(built.assets.get(call.part("asset"))))
 
     return [
         Route("GET", "/", page, "The Fabric page (HTML).", PUBLIC, _TAG, query=PageQuery, cost=0),
@@ -96,13 +96,12 @@ def _known(file: File | None) -> File:
     return file
 
 
-def _given(
-    call: Call, file: File, caching: str, more: dict[str, str] | None = None
-) -> web.Response:
+def _given(call: Call, file: File, more: dict[str, str] | None = None) -> web.Response:
     """Answer with a file, or with 304 to who has it."""
     asked = call.request.headers
     packed = file.packed if takes_gzip(asked.get("Accept-Encoding", "")) else None
     variant = packed or file.plain
+    caching = _FOR_EVER if file.hashed else _AGAIN
     headers = {"ETag": variant.tag, "Cache-Control": caching, **(more or {})}
     if file.packed is not None:
         headers["Vary"] = "Accept-Encoding"

@@ -7,8 +7,8 @@ SCRIPT = b"const state = 'Online';\n" * 200
 STYLE = b".badge { color: green }\n" * 100
 INDEX = (
     b'<!doctype html><html lang="en"><head><title>Fabric</title>'
-    b'<script type="module" crossorigin src="/assets/index-a1B2.js"></script>'
-    b'<link rel="stylesheet" crossorigin href="/assets/index-c3D4.css"></head>'
+    b'<script type="module" crossorigin src="/assets/index-a1B2c3D4.js"></script>'
+    b'<link rel="stylesheet" crossorigin href="/assets/index-c3D4e5F6.css"></head>'
     b'<body><div id="page"></div></body></html>\n'
 )
 
@@ -20,8 +20,8 @@ def built(folder: Path) -> Path:
     (folder / "index.html").write_bytes(INDEX)
     for name in ("favicon.svg", "favicon-alert.svg"):
         (folder / name).write_bytes(b'<svg xmlns="http://www.w3.org/2000/svg"/>')
-    (assets / "index-a1B2.js").write_bytes(SCRIPT)
-    (assets / "index-c3D4.css").write_bytes(STYLE)
+    (assets / "index-a1B2c3D4.js").write_bytes(SCRIPT)
+    (assets / "index-c3D4e5F6.css").write_bytes(STYLE)
     noise = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(64))
-    (assets / "letters-e5F6.woff2").write_bytes(noise)
+    (assets / "letters-e5F6_-7H.woff2").write_bytes(noise)
     return folder

@@ -15,13 +15,13 @@ def test_every_file_of_the_build_is_known_by_its_name_and_no_other(tmp_path: Pat
 
     assert page.index is not None
     assert set(page.beside) == {"favicon.svg", "favicon-alert.svg"}
-    assert set(page.assets) == {"index-a1B2.js", "index-c3D4.css", "letters-e5F6.woff2"}
-    assert page.assets["index-a1B2.js"].content_type == "text/javascript; charset=utf-8"
-    assert page.assets["index-c3D4.css"].content_type == "text/css; charset=utf-8"
+    assert set(page.assets) == {"index-a1B2c3D4.js", "index-c3D4e5F6.css", "letters-e5F6_-7H.woff2"}
+    assert page.assets["index-a1B2c3D4.js"].content_type == "text/javascript; charset=utf-8"
+    assert page.assets["index-c3D4e5F6.css"].content_type == "text/css; charset=utf-8"
 
 
 def test_what_gzip_makes_smaller_is_packed_once_and_comes_out_the_same(tmp_path: Path) -> None:
-    script = read_built(built(tmp_path)).assets["index-a1B2.js"]
+    script = read_built(built(tmp_path)).assets["index-a1B2c3D4.js"]
 
     assert script.packed is not None
     assert gzip.decompress(script.packed.body) == script.plain.body == SCRIPT
@@ -30,7 +30,7 @@ def test_what_gzip_makes_smaller_is_packed_once_and_comes_out_the_same(tmp_path:
 
 
 def test_what_gzip_makes_no_smaller_is_sent_as_it_is(tmp_path: Path) -> None:
-    assert read_built(built(tmp_path)).assets["letters-e5F6.woff2"].packed is None
+    assert read_built(built(tmp_path)).assets["letters-e5F6_-7H.woff2"].packed is None
 
 
 def test_an_ending_that_nobody_knows_is_bytes_which_no_browser_runs(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from citadel_k8s.domain.life import Policy
 from tests.unit.api.frame.serving import Running, serving
 from tests.unit.api.page.pages import INDEX, SCRIPT, built
 
-SCRIPT_PATH = "/assets/index-a1B2.js"
+SCRIPT_PATH = "/assets/index-a1B2c3D4.js"
 
 
 @pytest_asyncio.fixture
@@ -78,6 +78,15 @@ async def test_what_has_its_digest_in_its_name_is_kept_for_a_year(api: Running) 
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_what_has_no_digest_in_its_name_is_asked_about_each_time(tmp_path: Path) -> None:
+    folder = built(tmp_path)
+    (folder / "assets" / "theme-1.js").write_bytes(SCRIPT)
+    async with serving(routes(read_built(folder))) as api:
+        _, _, headers = await fetch(api, "/assets/theme-1.js")
+        assert headers["Cache-Control"] == "no-cache"
+        assert headers["ETag"]
+
+
 async def test_a_name_of_the_build_before_is_not_there_and_nobody_keeps_that(api: Running) -> None:
     status, body, headers = await fetch(api, "/assets/index-0000.js")
 
@@ -92,8 +101,8 @@ async def test_a_name_of_the_build_before_is_not_there_and_nobody_keeps_that(api
         "/assets/%2e%2e%2f%2e%2e%2frouting.py",
         "/assets/..",
         "/assets/",
-        "/assets/deeper/index-a1B2.js",
-        "/assets/index-a1B2.js%00.svg",
+        "/assets/deeper/index-a1B2c3D4.js",
+        "/assets/index-a1B2c3D4.js%00.svg",
         "/index.html",
         "/favicon.svg/",
         "/favicon..svg",
@@ -174,7 +183,7 @@ async def test_a_page_that_was_not_built_says_how_to_build_it() -> None:
             assert b"make page" in body
             assert headers["Cache-Control"] == "no-store"
             assert headers["Content-Security-Policy"].startswith("default-src 'none'")
-        assert (await fetch(api, "/assets/index-a1B2.js"))[0] == 404
+        assert (await fetch(api, "/assets/index-a1B2c3D4.js"))[0] == 404
         assert (await fetch(api, "/favicon.svg"))[0] == 404
 
 
