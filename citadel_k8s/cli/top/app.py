@@ -84,6 +84,7 @@ class Top(App[int]):
         self._paused = False
         self._dirty = True
         self._painted = 0.0
+        self._told: dict[str, tuple[Text, str]] = {}
 
     @override
     def compose(self) -> ComposeResult:
@@ -178,7 +179,11 @@ class Top(App[int]):
         return foot.append("  p pause ? help q quit", style="dim")
 
     def _set(self, place: str, text: Text) -> None:
-        self.query_one(place, Static).update(text)
+        # What is told anew is laid out anew, whether or not it is another.
+        told = (text, str(text.style))  # two texts of different styles are equal
+        if self._told.get(place) != told:
+            self._told[place] = told
+            self.query_one(place, Static).update(text, layout=place == "#grid")
 
     def action_sort(self, name: str) -> None:
         """Sort by another figure."""

@@ -133,6 +133,8 @@ async def test_a_lost_line_counts_down_and_what_was_known_stays():
         assert all(
             segment.style.dim for segment in dimmed if segment.text.strip() and segment.style
         )
+        grid = strips[1]
+        assert all(segment.style.dim for segment in grid if segment.text.strip() and segment.style)
         source.told.put_nowait(Change("back"))
         await settled(app, pilot)
         assert text(app).startswith("live")
