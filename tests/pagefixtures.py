@@ -233,8 +233,14 @@ class Answers:
             for model in row["profile"].get("models") or []:
                 nodes.setdefault(model, []).append(row["id"])
         return [
-            {"model": model, "nodes": who, "replicas": len(who), "engines": ["vllm"], "healthy": 1}
-            for model, who in sorted(nodes.items())
+            {
+                "model": model,
+                "nodes": who,
+                "replicas": len(who),
+                "engines": ["vllm"],
+                "healthy": len(who) - number % 2,
+            }
+            for number, (model, who) in enumerate(sorted(nodes.items()))
         ]
 
     def _token(self, body: Row) -> Row:
