@@ -1,17 +1,15 @@
 /** What is looked for, how it is shown, and how much was found. */
 
 import "./filters.css";
-import { computed, useComputed } from "@preact/signals";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { visible } from "../fleet/order";
 import { queryError } from "../fleet/query";
-import { allRows, shape } from "../fleet/store";
-import { announce, cut, Icon } from "../parts";
+import { cut, Icon } from "../parts";
 import { useKeys } from "../shell/keys";
 import { nodesText as words } from "../text/nodes";
 import { go, place } from "../url";
 import { type Choice, gpuChoices, modelChoices } from "./choices";
 import { ColumnChooser } from "./chooser";
+import { Result } from "./result";
 import { choose, type View, view } from "./view";
 
 const TYPED_MS = 150;
@@ -154,32 +152,6 @@ function Clear() {
       <Icon name="close" />
       {words.clear}
     </button>
-  );
-}
-
-/** Nodes that were not given up. */
-const nodeCount = computed(() => {
-  shape.value;
-  return allRows().filter((row) => row.state !== "Decommissioned").length;
-});
-
-function Result() {
-  const shown = useComputed(() => visible.value.length).value;
-  const all = Math.max(nodeCount.value, shown);
-  const { q, state, model, gpu } = place.value;
-  const asked = JSON.stringify([q, state, model, gpu]);
-  const before = useRef(asked);
-  const text = words.result(shown, all);
-  useEffect(() => {
-    // What the visitor asked for is answered; a node that comes by itself is no answer.
-    if (before.current === asked) return;
-    before.current = asked;
-    announce(text, "result");
-  }, [asked, text]);
-  return (
-    <span class="filters-result" data-testid="result-count">
-      {text}
-    </span>
   );
 }
 

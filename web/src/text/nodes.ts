@@ -21,13 +21,11 @@ export const nodesText = {
   unknown: "unknown",
   vram: "VRAM",
   usedOf: (used: string, total: string) => `${used} of ${total}`,
-  ofKnown: (total: string) => `${total} in all; what is used is known of the rest only`,
+  ofKnown: (total: string) => `${total} in all; shown is the part whose use is known`,
   power: "Power",
-  powerOf: "of the nodes that say so",
   models: "Models",
   served: "served",
   requests: "Requests",
-  requestsOf: (running: string, waiting: string) => `${running} running, ${waiting} waiting`,
   running: "running",
   waiting: "waiting",
   ingest: "Ingest",
@@ -48,10 +46,6 @@ export const nodesText = {
   clear: "Clear filters",
   result: (shown: number, all: number) =>
     shown === all ? nodesOf(all) : `${count(shown)} of ${nodesOf(all)}`,
-  sortedBy: (column: string, direction: string) => `sorted by ${column}, ${direction}`,
-  ascending: "ascending",
-  descending: "descending",
-  attention: "attention first",
 
   view: "View",
   table: "Table",
@@ -108,7 +102,6 @@ export const nodesText = {
     trend: "GPU utilization and VRAM of the last 30 minutes",
   },
 
-  open: (name: string) => `Open ${name}`,
   copyId: (id: string) => `Copy the id ${id}`,
   copyAddress: (address: string) => `Copy the address ${address}`,
   gpuLead: (number: number) => `${count(number)} ×`,
@@ -123,7 +116,6 @@ export const nodesText = {
   modelsOf: (name: string) => `Models of ${name}`,
   services: (number: number) => (number === 1 ? "1 service" : `${count(number)} services`),
   lastKnown: "last known",
-  never: "never",
   gpuTitle: (index: number, util: string, memory: string, health: string) =>
     `GPU ${index}: utilization ${util}, VRAM ${memory}, ${health}`,
   health: ["healthy", "degraded", "failed"] as const,
