@@ -46,6 +46,11 @@ PROBE: Final = """
 """Put into each page before its own scripts; looks once a frame and changes nothing."""
 
 MIB: Final = 2**20
+FRAME_MS: Final = 1000 / 60
+"""A frame of a screen."""
+
+LONG_MS: Final = 50.0
+"""A frame from which people feel that it hangs. Source: the Long Tasks specification."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,12 @@ class Frames:
     @property
     def longest(self) -> float:
         return max(self.gaps)
+
+    @property
+    def lost(self) -> float:
+        """Milliseconds of a minute by which long frames were late."""
+        late = sum(gap - FRAME_MS for gap in self.gaps if gap > LONG_MS)
+        return late * 60 / self.seconds
 
     @property
     def load(self) -> float:

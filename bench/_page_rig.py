@@ -106,13 +106,13 @@ class Rig:
         await self.stream.append(node.node_id, payload)
         return at
 
-    async def hurry(self, count: int, rate: float) -> float:
+    async def hurry(self, count: int, rate: float, *, aging: bool) -> float:
         """Tell so many changes of all nodes in turn at a rate; gives the seconds that it took.
 
-        Each says that it was made when it would have been at the pace of the fleet.
+        With ``aging`` each says that it was made when it would have been at the fleet's own pace.
         """
         loop, key = asyncio.get_running_loop(), org_events_stream(ORG)
-        began, changes = loop.time(), self._changes()
+        began, changes = loop.time(), self._changes(aging=aging)
         for sent in range(0, count, BATCH):
             pipeline: Any = self.redis.pipeline(transaction=False)
             for _ in range(BATCH):
@@ -121,13 +121,13 @@ class Rig:
             await asyncio.sleep(began + (sent + BATCH) / rate - loop.time())
         return loop.time() - began
 
-    def _changes(self) -> Iterator[str]:
+    def _changes(self, *, aging: bool) -> Iterator[str]:
         if not self.pulses:
             self.pulses = [
                 pulse_of(decode_lean(node.payload(CLOCK.now()))) for node in self.fleet.nodes
             ]
         while True:
-            at = self.started + self.told * INTERVAL / NODES
+            at = self.started + self.told * INTERVAL / NODES if aging else CLOCK.now()
             name = self.fleet.nodes[self.told % NODES].node_id
             pulse = self.pulses[self.told * 7 % NODES]
             self.told += 1
