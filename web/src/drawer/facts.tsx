@@ -39,7 +39,7 @@ export function Facts({ node }: { node: OpenNode }) {
           {dateOf(row.since) === null ? UNKNOWN : <Age ms={dateOf(row.since)} />}
         </Fact>
         <Fact name={head.seen}>
-          <Age ms={row.seenMs} />
+          <Age ms={row.seenMs} heard />
         </Fact>
         <Fact name={head.way}>{wayOf(status?.transport ?? row.profile.transport)}</Fact>
         <Skew detail={detail} />

@@ -152,7 +152,7 @@ function NodeLine({ id, silent }: { id: string; silent: boolean }) {
           : text.requests(count(row?.pulse.running), count(row?.pulse.waiting))}
       </span>
       <span class="soft modeltab-age">
-        <Age ms={row?.seenMs ?? null} />
+        <Age ms={row?.seenMs ?? null} heard />
       </span>
     </li>
   );

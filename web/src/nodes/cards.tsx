@@ -6,7 +6,6 @@ import { useEffect, useRef } from "preact/hooks";
 import { visible } from "../fleet/order";
 import type { Row } from "../fleet/row";
 import { nodeSignal } from "../fleet/store";
-import { wantTrends } from "../fleet/trends";
 import { cut, Said, StateBadge, toneOf } from "../parts";
 import { nodesText as words } from "../text/nodes";
 import { UNKNOWN } from "../units";
@@ -15,8 +14,8 @@ import { kindsOf } from "./figures";
 import { heldIndex, listening, useFocus } from "./focus";
 import { cardRem, chipsShown } from "./measures";
 import { ModelChips } from "./models";
-import { Sparkline } from "./sparkline";
 import { GpuStrip } from "./strip";
+import { Sparkline, wantTrends } from "./trend";
 import { useNode } from "./usenode";
 import { width } from "./width";
 import { useWindow } from "./window";
@@ -33,7 +32,7 @@ export function perLineOf(rem: number): number {
   return Math.max(1, Math.floor((rem + GAP) / (NARROWEST + GAP)));
 }
 
-export function NodeCards() {
+export default function NodeCards() {
   const list = useRef<HTMLUListElement>(null);
   const ids = visible.value;
   const perLine = perLineOf(width.value);

@@ -173,7 +173,7 @@ export function RatioFigure(props: {
 export function SeenCell({ row, trusted }: { row: Row; trusted: Trust }) {
   return (
     <div class="cell-seen">
-      <Age ms={row.seenMs} />
+      <Age ms={row.seenMs} heard />
       {trusted === "lastKnown" ? <span class="cell-soft">{words.lastKnown}</span> : null}
     </div>
   );

@@ -1,56 +1,18 @@
-/** What stands there where no node does: what is waited for, or what can be done. */
+/** What stands there where no node does, and what can be done. */
 
 import "./empty.css";
-import { useState } from "preact/hooks";
 import { totals } from "../fleet/totals";
-import { retryNow } from "../live/connection";
-import { link } from "../live/link";
-import { Copy, Notice, Spinner } from "../parts";
-import { nodesText as words } from "../text/nodes";
+import { Copy, Notice } from "../parts";
+import { emptyText as words } from "../text/empty";
+import { nodesText } from "../text/nodes";
 import { clearFilters } from "./filters";
 
-const PATIENCE_S = 15;
-/** As long as a question to the API may take. */
-
-const SHADOWS = Array.from({ length: 8 }, (_, index) => index);
-
-/** Nothing came yet. */
-export function Waiting() {
-  const [since] = useState(() => performance.now());
-  const state = link.value;
-  const why = state.kind === "waiting" || state.kind === "polling" ? state.why : null;
-  return (
-    <div class="empty-waiting" data-testid="connecting">
-      {why === null ? (
-        <p class="empty-line">
-          {words.connecting} <Spinner since={since} deadlineSeconds={PATIENCE_S} />
-        </p>
-      ) : (
-        <Notice
-          tone="bad"
-          title={words.lost}
-          actions={
-            <button type="button" class="button" onClick={() => retryNow()}>
-              {words.retry}
-            </button>
-          }
-        >
-          <p>
-            {why}. {words.lostHint}
-          </p>
-        </Notice>
-      )}
-      <span class="empty-shadow-figures" aria-hidden="true" />
-      <div class="empty-shadows" aria-hidden="true">
-        {SHADOWS.map((index) => (
-          <span key={index} class="empty-shadow" />
-        ))}
-      </div>
-    </div>
-  );
+/** Either there are no nodes at all, or none that is looked for. */
+export default function Empty({ what }: { what: "noNodes" | "noMatch" }) {
+  return what === "noNodes" ? <NoNodes /> : <NoMatch />;
 }
 
-export function NoNodes() {
+function NoNodes() {
   return (
     <div class="empty-middle">
       <Notice tone="calm" title={words.noNodes} testid="empty-no-nodes">
@@ -72,7 +34,7 @@ function Command({ text }: { text: string }) {
   );
 }
 
-export function NoMatch() {
+function NoMatch() {
   return (
     <div class="empty-middle">
       <Notice
@@ -81,7 +43,7 @@ export function NoMatch() {
         testid="empty-no-match"
         actions={
           <button type="button" class="button button-main" onClick={clearFilters}>
-            {words.clear}
+            {nodesText.clear}
           </button>
         }
       >

@@ -4,13 +4,14 @@ import "./legend.css";
 import { STATES } from "../fleet/row";
 import { settings } from "../fleet/settings";
 import { StateBadge } from "../parts";
-import { nodesText as words } from "../text/nodes";
+import { legendText as words } from "../text/legend";
+import { nodesText } from "../text/nodes";
 import { meanings } from "../text/parts";
 
-export function Legend({ id }: { id: string }) {
+export default function Legend({ id }: { id: string }) {
   const { intervalSeconds, timeoutSeconds } = settings.value;
   return (
-    <section id={id} class="legend" aria-label={words.legend}>
+    <section id={id} class="legend" aria-label={nodesText.legend}>
       <div>
         <h3>{words.legendStates}</h3>
         <dl class="legend-states">
@@ -54,10 +55,10 @@ export function Legend({ id }: { id: string }) {
         <h3>{words.legendAge}</h3>
         <p>{words.legendOld(intervalSeconds)}</p>
         <p>{words.legendKnown(timeoutSeconds)}</p>
-        <h3>{words.column.trend}</h3>
+        <h3>{nodesText.column.trend}</h3>
         <p class="legend-lines">
           <span class="legend-util" aria-hidden="true" /> {words.legendUtil}
-          <span class="legend-vram" aria-hidden="true" /> {words.column.vram}
+          <span class="legend-vram" aria-hidden="true" /> {nodesText.column.vram}
         </p>
         <p>{words.legendGap}</p>
       </div>

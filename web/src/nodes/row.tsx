@@ -15,8 +15,8 @@ import {
 import type { Column } from "./columns";
 import { chipsShown } from "./measures";
 import { ModelChips } from "./models";
-import { Sparkline } from "./sparkline";
 import { GpuStrip } from "./strip";
+import { Sparkline } from "./trend";
 import { type Seen, useNode } from "./usenode";
 
 export interface NodeRowProps {

@@ -11,7 +11,7 @@ const WIDE = 90;
 const HIGH = 24;
 /** The drawing's own units; it is stretched to the room that there is. */
 
-export function Sparkline({ id }: { id: string }) {
+export default function Sparkline({ id }: { id: string }) {
   const trend = useMemo(() => trendOf(id), [id]).value;
   const drawn = useMemo(() => (trend ? draw(trend) : null), [trend]);
   if (!drawn) {

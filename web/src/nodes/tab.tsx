@@ -7,17 +7,20 @@ import { moved, reorder, visible } from "../fleet/order";
 import { allRows, shape } from "../fleet/store";
 import { announce, Icon } from "../parts";
 import { useKeys } from "../shell/keys";
+import { later } from "../shell/later";
 import { nodesText as words } from "../text/nodes";
-import { NodeCards } from "./cards";
-import { NoMatch, NoNodes, Waiting } from "./empty";
 import { Filters } from "./filters";
 import { step } from "./focus";
-import { Legend } from "./legend";
 import { ModelList } from "./models";
 import { Summary } from "./summary";
 import { NodeTable } from "./table";
 import { view } from "./view";
+import { Waiting } from "./waiting";
 import { useWidth } from "./width";
+
+const NodeCards = later(() => import("./cards"));
+const Legend = later(() => import("./legend"));
+const Empty = later(() => import("./empty"));
 
 type What = "waiting" | "noNodes" | "noMatch" | "list";
 
@@ -58,9 +61,8 @@ function List({ what }: { what: What }) {
     case "waiting":
       return <Waiting />;
     case "noNodes":
-      return <NoNodes />;
     case "noMatch":
-      return <NoMatch />;
+      return <Empty what={what} />;
     default:
       return view.value === "cards" ? <NodeCards /> : <NodeTable />;
   }

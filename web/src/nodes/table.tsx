@@ -4,13 +4,13 @@ import "./table.css";
 import { useEffect, useRef } from "preact/hooks";
 import { visible } from "../fleet/order";
 import { nodeSignal } from "../fleet/store";
-import { wantTrends } from "../fleet/trends";
 import { nodesText as words } from "../text/nodes";
 import { type Column, shown } from "./columns";
 import { heldIndex, listening, useFocus } from "./focus";
 import { HeadCell } from "./head";
 import { rowRem } from "./measures";
 import { NodeRow } from "./row";
+import { wantTrends } from "./trend";
 import { useWindow } from "./window";
 import { type Run, runsOf } from "./windowing";
 

@@ -3,6 +3,7 @@
 import { computed } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { now } from "../fleet/clock";
+import { countedTo } from "../fleet/staleness";
 import { parts } from "../text/parts";
 import { moment, span, UNKNOWN } from "../units";
 
@@ -15,10 +16,15 @@ export function ageText(ms: number | null, nowMs: number): string {
 export interface AgeProps {
   /** Milliseconds of the server's clock; null: it never was. */
   ms: number | null;
+  /** It is when a node spoke: where heartbeats are not counted, its age stands still. */
+  heard?: boolean;
 }
 
-export function Age({ ms }: AgeProps) {
-  const text = useMemo(() => computed(() => ageText(ms, now.value)), [ms]);
+export function Age({ ms, heard = false }: AgeProps) {
+  const text = useMemo(
+    () => computed(() => ageText(ms, heard && now.value > 0 ? countedTo(now.value) : now.value)),
+    [ms, heard],
+  );
   if (ms === null || !Number.isFinite(ms)) return <span data-testid="age">{parts.never}</span>;
   const full = moment(ms);
   return (

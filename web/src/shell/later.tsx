@@ -13,8 +13,14 @@ const DEADLINE_SECONDS = 15;
 
 type Load<P> = () => Promise<{ default: ComponentType<P> }>;
 
-/** Make a component of one that is loaded on demand; one that failed may be tried again. */
-export function later<P extends object>(load: Load<P>): ComponentType<P> {
+/**
+ * Make a component of one that is loaded on demand; one that failed may be tried again. What stands
+ * there meanwhile, where a wheel would be too much, stands there after a failure, too.
+ */
+export function later<P extends object>(
+  load: Load<P>,
+  Meanwhile?: ComponentType<P>,
+): ComponentType<P> {
   let loaded: ComponentType<P> | null = null;
   return function Later(props: P) {
     const [view, setView] = useState<{ it: ComponentType<P> | null }>({ it: loaded });
@@ -40,9 +46,10 @@ export function later<P extends object>(load: Load<P>): ComponentType<P> {
       setFailed(false);
       setSince(performance.now());
     };
-    if (failed) return <Failed again={again} />;
     const It = view.it;
-    return It ? <It {...props} /> : <Loading since={since} />;
+    if (It) return <It {...props} />;
+    if (Meanwhile) return <Meanwhile {...props} />;
+    return failed ? <Failed again={again} /> : <Loading since={since} />;
   };
 }
 

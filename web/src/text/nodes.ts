@@ -3,7 +3,7 @@
 import { count } from "../units";
 
 /** Words for rows that could be one or many. */
-function nodesOf(number: number): string {
+export function nodesOf(number: number): string {
   return number === 1 ? "1 node" : `${count(number)} nodes`;
 }
 
@@ -56,22 +56,6 @@ export const nodesText = {
   allColumns: "Show all",
 
   legend: "Legend",
-  legendStates: "States: what is known",
-  legendUnknown: "Any other word",
-  legendUnknownMeaning: "A state that this page has not heard of, shown as it is.",
-  legendStrip: "GPUs: one cell each",
-  legendHeight: "The height is the VRAM in use, the colour the utilization:",
-  bands: ["0 to 4 %: idle", "5 to 29 %", "30 to 59 %", "60 to 84 %", "85 % and more"] as const,
-  legendHatched: "Hatched: not known",
-  legendDegraded: "Notched corner: degraded",
-  legendFailed: "Crossed: failed",
-  legendAge: "Age",
-  legendOld: (interval: number) =>
-    `Dimmed: older than one interval (${interval} s); the age stands beside it.`,
-  legendKnown: (timeout: number) =>
-    `Struck: last known, older than ${timeout} s or of a node that is offline; in no average.`,
-  legendUtil: "GPU utilization",
-  legendGap: "Gaps in a trend: nothing was reported. They are never filled.",
 
   column: {
     state: "State",
@@ -136,14 +120,6 @@ export const nodesText = {
   lost: "The list of nodes did not come",
   lostHint: "The page goes on trying.",
   retry: "Try now",
-  noNodes: "No nodes yet",
-  noNodesHint: "A node appears here as soon as its agent has reported, within a minute of:",
-  noNodesInstall: "helm install citadel charts/citadel-k8s --namespace citadel --create-namespace",
-  noNodesDoctor: "kubectl fabric doctor",
-  noNodesDoctorHint: "Does nothing appear? This says what is in the way:",
-  copyCommand: "Copy the command",
-  noMatch: "No node matches",
-  noMatchHint: (all: number) => `${nodesOf(all)} hidden by search and filters.`,
 };
 
 export type NodesText = typeof nodesText;

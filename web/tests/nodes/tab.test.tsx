@@ -52,8 +52,9 @@ test("before the first list came it says that it waits, and never that there is 
   expect(all("result-count")).toHaveLength(0);
 });
 
-test("without nodes it tells the command that brings the first, and the doctor", () => {
+test("without nodes it tells the command that brings the first, and the doctor", async () => {
   fleet({});
+  await vi.waitFor(() => one("empty-no-nodes"));
   const text = one("empty-no-nodes").textContent;
   expect(text).toContain(
     "helm install citadel charts/citadel-k8s --namespace citadel --create-namespace",
@@ -61,9 +62,10 @@ test("without nodes it tells the command that brings the first, and the doctor",
   expect(text).toContain("kubectl fabric doctor");
 });
 
-test("a search without a match offers to clear it", () => {
+test("a search without a match offers to clear it", async () => {
   fleet({ a: {} });
   act(() => go({ q: "zzz" }, "replace"));
+  await vi.waitFor(() => one("empty-no-match"));
   act(() => one("empty-no-match").querySelector("button")?.click());
   expect(place.value.q).toBe("");
   expect(all("node-row")).toHaveLength(1);
@@ -223,9 +225,10 @@ test("a slash goes to the search, and what is typed there is looked for a moment
   vi.useRealTimers();
 });
 
-test("cards show the same nodes, and the choice is kept", () => {
+test("cards show the same nodes, and the choice is kept", async () => {
   fleet({ a: { state: "Degraded", reason: "GPUXid", message: "GPU 3 fell off the bus" }, b: {} });
   act(() => one("view-cards").click());
+  await vi.waitFor(() => expect(all("node-card")).toHaveLength(2));
   expect(all("node-card").map((card) => card.dataset.node)).toEqual(["a", "b"]);
   expect(rowOf("a")?.textContent).toContain("GPU 3 fell off the bus");
   expect(localStorage.getItem("fabric.view")).toBe("cards");
@@ -247,12 +250,12 @@ test("what a node says is text, however it looks, and is cut before it floods th
   expect(rowOf("a")?.querySelector("a")?.textContent).toContain("<img src=x");
 });
 
-test("a row that says nothing but its name is drawn, in the table and as a card", () => {
+test("a row that says nothing but its name is drawn, in the table and as a card", async () => {
   const nothing = { gpu: null, cpu: null, memory: null, disk: null, power: null };
   const profile = { gpus: null, models: null, address: null, agent: null, vramBytes: null };
   fleet({ a: { pulse: nothing, profile }, b: { state: "Frozen", pulse: { gpu: [] } } });
   expect(all("node-row")).toHaveLength(2);
   act(() => one("view-cards").click());
-  expect(all("node-card")).toHaveLength(2);
+  await vi.waitFor(() => expect(all("node-card")).toHaveLength(2));
   expect(rowOf("b")?.textContent).toContain("Frozen");
 });
