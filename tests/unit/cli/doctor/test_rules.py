@@ -291,7 +291,14 @@ def test_one_node_that_is_heard_is_what_counts(nodes: Any, verdict: Verdict, clo
         ),
         (
             Inspected(
-                1_795_420_700_000, "allkeys-lru", 1, 9, True, 1_795_420_000_000, 3, ("XREAD",)
+                server_ms=1_795_420_700_000,
+                policy="allkeys-lru",
+                memory_bytes=1,
+                limit_bytes=9,
+                stream=True,
+                last_ms=1_795_420_000_000,
+                length=3,
+                refused=("XREAD",),
             ),
             (FAILURE, FAILURE, FAILURE, FAILURE),
         ),
