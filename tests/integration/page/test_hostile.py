@@ -210,10 +210,8 @@ async def test_five_thousand_nodes_are_listed_searched_and_scrolled(visit: Visit
     await page.get_by_test_id("filter-search").fill("gpu-node-49")
     await expect(page.get_by_test_id("result-count")).to_contain_text("100")
     await page.get_by_test_id("filter-search").fill("")
-    await expect(page.get_by_test_id("result-count")).to_contain_text("5,000")
+    table = page.get_by_test_id("node-table")
+    await expect(table).to_have_attribute("aria-rowcount", "5001")
     await page.evaluate("document.scrollingElement.scrollTo(0, 1e9)")
     await page.mouse.wheel(0, 1_000_000)
     await expect(page.get_by_test_id("node-row").last).to_be_visible()
-    last = await page.get_by_test_id("node-table").get_attribute("aria-rowcount")
-    assert last is not None
-    assert int(last) >= 5000
