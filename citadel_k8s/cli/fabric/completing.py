@@ -1,5 +1,7 @@
 """Words that a shell completes: states, orders, and the names of nodes."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,12 @@ STATES: Final = ("Offline", "Degraded", "Stale", "Unknown", "Draining", "Online"
 
 SORTS: Final = ("state", "name", "id", "since", "gpus", "vram", "memory", "agent", "models")
 """As `domain.fleetrows.SORTS`."""
+
+
+_HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What of a node may stand in a command line. Shells evaluate some of what they complete (that of
+zsh all of it), and a person sends it off unread: a node called ``$(…)`` would be a command, and one
+called ``--api=…`` an option."""
 
 
 def states(incomplete: str) -> list[str]:
@@ -33,7 +41,6 @@ def node_names(ctx: typer.Context, incomplete: str) -> list[str]:
     from citadel_k8s.cli.fabric.options import Place  # noqa: PLC0415 - see the package cli
     from citadel_k8s.cli.fabric.running import ask  # noqa: PLC0415
     from citadel_k8s.domain.fleetrows import name_of  # noqa: PLC0415
-    from citadel_k8s.domain.terminal import shown  # noqa: PLC0415
 
     given: dict[str, Any] = ctx.params
     place = Place(
@@ -48,8 +55,14 @@ def node_names(ctx: typer.Context, incomplete: str) -> list[str]:
         rows = ask(place, lambda source: source.nodes(), deadline=DEADLINE)
     except Exception:  # noqa: BLE001 - whatever it is, a shell has no place to say it
         return []
-    names = (shown(name_of(row)) for row in rows)
+    names = filter(None, map(_word, ((name_of(row), row.get("id")) for row in rows)))
     return sorted(name for name in names if name.startswith(incomplete))
+
+
+def _word(names: Iterable[Any]) -> str | None:
+    """Give the first of a node's names that is fit for a command line."""
+    texts = (str(name) for name in names if name is not None)
+    return next((text for text in texts if _HARMLESS.fullmatch(text)), None)
 
 
 def _path(value: Any) -> Path | None:

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from citadel_k8s.cli.app import app
-from citadel_k8s.cli.fabric import completing, fabric, running
+from citadel_k8s.cli.fabric import completing, running
+from citadel_k8s.cli.fabric.app import fabric
 from citadel_k8s.cli.fabric.completion import PLUGIN, complete_for_kubectl, variable
 from citadel_k8s.cli.fabric.options import Place
 from tests.unit.cli.fabric.fakefleet import FakeFleet
@@ -57,7 +58,7 @@ def test_names_of_nodes_come_from_where_the_command_would_ask(
     asked: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ):
     fleet, places = FakeFleet(), []
-    fleet.rows = [{"id": "gpu-2"}, {"id": "gpu-1"}, {"id": "other"}, {"id": "gpu-\x1b[2J"}]
+    fleet.rows = [{"id": "gpu-2"}, {"id": "gpu-1"}, {"id": "other"}]
 
     @asynccontextmanager
     async def opened(place: Place) -> AsyncGenerator[FakeFleet]:
@@ -66,9 +67,29 @@ def test_names_of_nodes_come_from_where_the_command_would_ask(
 
     monkeypatch.setattr(running, "opened", opened)
     words = asked("describe", "--api", "https://x", "gpu-")
-    assert words[:2] == ["gpu-1", "gpu-2"]
-    assert all(word.isprintable() for word in words)
+    assert words == ["gpu-1", "gpu-2", ":4"]
     assert (places[0].api, places[0].timeout) == ("https://x", completing.DEADLINE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "$(touch x)", "\\$(touch x)", "`x`", "a;x", "a\nb", 'a\\";x', "a'b", "a b", "*",
+        "--api=http://127.0.0.1", "-w", "~root", "!!", "a\x1b[2J", "a\u202e", "",
+    ],
+)  # fmt: skip
+def test_no_name_of_a_node_becomes_a_command_in_a_shell(
+    asked: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, name: str
+):
+    fleet = FakeFleet()
+    fleet.rows = [{"id": "n1", "profile": {"name": name}}, {"id": name}]
+
+    @asynccontextmanager
+    async def opened(_place: Place) -> AsyncGenerator[FakeFleet]:
+        yield fleet
+
+    monkeypatch.setattr(running, "opened", opened)
+    assert asked("describe", "") == ["n1", ":4"]
 
 
 def test_where_nobody_answers_no_names_are_suggested_and_nothing_is_said(
@@ -83,6 +104,6 @@ def test_orders_are_completed():
 
 
 def test_help_is_there_before_anything_large_is():
-    code = "import sys, citadel_k8s.cli.fabric; print(*sys.modules)"
+    code = "import sys, citadel_k8s.cli.fabric.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not LATE & set(done.stdout.split())
