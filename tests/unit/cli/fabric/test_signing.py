@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,50 @@ def test_a_file_that_others_could_read_is_made_anew():
     assert keep_session(BASE, "cs_new") == file
     assert file.stat().st_mode & 0o777 == 0o600
     assert kept_session(BASE) == "cs_new"
+
+
+def test_what_others_could_read_or_have_put_there_is_no_session(tmp_path: Path):
+    file = keep_session(BASE, "cs_secret")
+    file.chmod(0o644)
+    assert kept_session(BASE) is None
+    file.unlink()
+    other = tmp_path / "other"
+    other.write_text("cs_planted")
+    other.chmod(0o600)
+    file.symlink_to(other)
+    assert kept_session(BASE) is None
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    assert kept_session(BASE) is None
+
+
+def test_a_session_follows_no_link_to_a_folder_elsewhere(home: Path, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (home / "citadel-k8s").mkdir()
+    (home / "citadel-k8s" / "sessions").symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="a link or not yours"):
+        keep_session(BASE, "cs_secret")
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_folder_that_was_open_to_others_is_closed(home: Path):
+    folder = home / "citadel-k8s" / "sessions"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    keep_session(BASE, "cs_secret")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_who_has_no_home_is_nobody(monkeypatch: pytest.MonkeyPatch):
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert kept_session(BASE) is None
+    with pytest.raises(ConfigError, match="no home directory"):
+        keep_session(BASE, "cs_secret")
 
 
 def test_a_session_is_forgotten_and_may_be_forgotten_twice():
