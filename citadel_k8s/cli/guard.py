@@ -1,15 +1,20 @@
 """What becomes of an error: one line for a person, and an exit status for a program."""
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
 import typer
 
 from citadel_k8s.domain.terminal import shown_lines
 from citadel_k8s.errors import CitadelError, ConfigError, told
+
+UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
+"""What becomes of an answer on a full disk, or on a terminal that is gone: no defect of ours."""
 
 
 def guarded(command: Callable[[], Any]) -> None:
@@ -17,6 +22,7 @@ def guarded(command: Callable[[], Any]) -> None:
 
     Exit status 1: it did not succeed; 2: it was not asked for rightly; 130: interrupted.
     """
+    _opened()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that has no such letter gets its number in place of a traceback.
@@ -33,6 +39,8 @@ def guarded(command: Callable[[], Any]) -> None:
         sys.exit(130)
     except* BrokenPipeError:
         _quietly_gone()
+    except* OSError as group:
+        _unwritten(group)
 
 
 def _fail(group: BaseExceptionGroup[CitadelError], code: int) -> None:
@@ -50,6 +58,22 @@ def _not_installed(group: BaseExceptionGroup[ModuleNotFoundError]) -> NoReturn:
     extras = "cli, operator, worker, api or agent"
     typer.echo(f"error: {name} is not installed: pip install 'citadel-k8s[…]' ({extras})", err=True)
     sys.exit(1)
+
+
+def _opened() -> None:
+    """Open what was closed by whoever called: an answer that nobody wants is no error."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _unwritten(group: BaseExceptionGroup[OSError]) -> NoReturn:
+    """Say that an answer could not be written; any other error of the system is a defect."""
+    error = told(group)
+    if not isinstance(error, OSError) or error.errno not in UNWRITTEN or error.filename:
+        raise group
+    typer.echo(f"error: the answer cannot be written: {error.strerror}", err=True)
+    _quietly_gone()
 
 
 def _quietly_gone() -> NoReturn:

@@ -1,3 +1,10 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from citadel_k8s.cli.guard import guarded
@@ -55,3 +62,67 @@ def test_a_defect_keeps_its_traceback(error: Exception):
 
     with pytest.raises((type(error), ExceptionGroup)):
         guarded(command)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_an_answer_that_cannot_be_written_is_told(code: int):
+    script = (
+        "from citadel_k8s.cli.guard import guarded\n"
+        f"def f(): raise OSError({code}, 'so it is')\n"
+        "guarded(f)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"error: the answer cannot be written: so it is\n"
+
+
+def test_another_error_of_the_system_is_a_defect():
+    def command() -> None:
+        raise FileNotFoundError(errno.ENOENT, "no such file", "x")
+
+    with pytest.raises((OSError, ExceptionGroup)):
+        guarded(command)
+
+
+@pytest.mark.parametrize("streams", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_error(streams: str, tmp_path: Path):
+    said = tmp_path / "said"
+    script = (
+        "import sys, typer; from pathlib import Path\n"
+        "from citadel_k8s.cli.guard import guarded\n"
+        "def f():\n"
+        "  typer.echo('x'); typer.echo('x', err=True)\n"
+        "  tty = [s.isatty() for s in (sys.stdin, sys.stdout, sys.stderr)]\n"
+        f"  Path({str(said)!r}).write_text(str(len(tty)))\n"
+        "guarded(f)"
+    )
+    line = f'exec "$0" -c "$1" {streams}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", line, sys.executable, script],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, said.read_text()) == (0, "3")
+
+
+def test_an_interrupt_of_a_running_command_ends_it_with_130():
+    script = (
+        "import asyncio, typer\n"
+        "from citadel_k8s.cli.guard import guarded\n"
+        "app = typer.Typer(pretty_exceptions_enable=False)\n"
+        "async def wait():\n"
+        "  print('there', flush=True); await asyncio.Event().wait()\n"
+        "@app.command()\n"
+        "def f(): asyncio.run(wait())\n"
+        "guarded(app)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"there\n"
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Traceback" not in said
