@@ -15,7 +15,7 @@ def main() -> None:
 
 def kubectl_fabric() -> None:
     """Run ``kubectl fabric``."""
-    from citadel_k8s.cli.fabric import fabric  # noqa: PLC0415
+    from citadel_k8s.cli.fabric.app import fabric  # noqa: PLC0415
     from citadel_k8s.cli.fabric.completion import PLUGIN, answering  # noqa: PLC0415
     from citadel_k8s.cli.guard import guarded  # noqa: PLC0415
 

@@ -3,8 +3,9 @@
 import typer
 
 from citadel_k8s import __version__
-from citadel_k8s.cli import database, demo, enroll, fabric, letters, run, status
+from citadel_k8s.cli import database, demo, enroll, letters, run, status
 from citadel_k8s.cli.fabric import completion
+from citadel_k8s.cli.fabric.app import mount
 from citadel_k8s.commands import apps
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ for _command in (
 app.add_typer(database.app, name="db")
 app.add_typer(letters.app, name="letters")
 apps.mount(app)
-fabric.mount(app)
+mount(app)
 app.command("completion")(completion.command("citadel-k8s"))
 
 

@@ -14,7 +14,6 @@ from citadel_k8s.cli.doctor.objects import Object, name, part, text
 from citadel_k8s.cli.doctor.web import ready
 from citadel_k8s.errors import ConfigError, KubeError, StreamError
 from citadel_k8s.models.fabricstatus import FABRIC_STATUS
-from citadel_k8s.stores.inspection import Inspection
 
 APPLY: Final = "kubectl apply --server-side -f manifests/crds"
 """What brings the definitions."""
@@ -207,6 +206,11 @@ class Checks:
                 raise
             said = f"Secret {self._redis.secret} cannot be read: {error}"
             return [unknown(check, said) for check in redisrules.CHECKS]
+        try:
+            # Not of the extra `cli`: who looks at a cluster alone has no use for it.
+            from citadel_k8s.stores.inspection import Inspection  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            return redisrules.no_library(error.name)
         inspection = Inspection(self._redis.url, **login, answer_timeout=REDIS_TIMEOUT)
         try:
             return redisrules.judged(await inspection.look(), self._clock.now())

@@ -1,11 +1,13 @@
 """Rules about Redis: what it does when memory is full, whether heartbeats flow, who may what."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from citadel_k8s.cli.doctor.cluster import skew
 from citadel_k8s.cli.doctor.finding import Finding, Verdict, failure, listed, ok, unknown, warning
 from citadel_k8s.constants import HEARTBEAT_INTERVAL, STALE_INTERVALS, STATUS_STREAM
-from citadel_k8s.stores.inspection import Inspected
+
+if TYPE_CHECKING:
+    from citadel_k8s.stores.inspection import Inspected
 
 NOEVICTION: Final = "noeviction"
 """The one policy with which no stream vanishes while memory is short."""
@@ -21,7 +23,7 @@ CHECKS: Final = ("redis", "redis-memory", "redis-stream", "redis-rights", "redis
 """What is found out about a Redis that can be asked."""
 
 
-def judged(found: Inspected, now: float) -> list[Finding]:
+def judged(found: "Inspected", now: float) -> list[Finding]:
     """Judge all that a server told; ``now`` in seconds since the epoch by this machine's clock."""
     return [
         ok("redis", "Redis answers"),
@@ -39,6 +41,13 @@ def away(message: str) -> list[Finding]:
     return [failure("redis", message, fix), *rest]
 
 
+def no_library(name: str | None) -> list[Finding]:
+    """Say what is not installed here, without which Redis cannot be asked."""
+    said = f"{name or 'redis'} is not installed here, without which Redis cannot be asked"
+    fix = "pip install 'citadel-k8s[cli,operator]'"
+    return [unknown("redis", said, fix), *(unknown(check, said) for check in CHECKS[1:])]
+
+
 def by_hearsay(pipeline: Finding, space: str) -> list[Finding]:
     """Judge a server whose address nobody gave, by what the operator says of its pipeline."""
     forward = (
@@ -53,7 +62,7 @@ def by_hearsay(pipeline: Finding, space: str) -> list[Finding]:
     ]
 
 
-def memory(found: Inspected) -> Finding:
+def memory(found: "Inspected") -> Finding:
     """Judge what it does when memory is full, and how full it is."""
     check = "redis-memory"
     if found.policy is None:
@@ -78,7 +87,7 @@ def memory(found: Inspected) -> Finding:
     return ok(check, "maxmemory-policy is noeviction")
 
 
-def stream(found: Inspected) -> Finding:
+def stream(found: "Inspected") -> Finding:
     """Judge whether heartbeats flow."""
     check = "redis-stream"
     fix = "kubectl -n citadel logs daemonset/citadel-agent --tail 20"
@@ -94,7 +103,7 @@ def stream(found: Inspected) -> Finding:
     return ok(check, f"{found.length} heartbeats, the last {max(0.0, age):.0f} s ago")
 
 
-def rights(found: Inspected) -> Finding:
+def rights(found: "Inspected") -> Finding:
     """Judge what its user may do, of what an operator does."""
     check = "redis-rights"
     if found.refused:
@@ -106,7 +115,7 @@ def rights(found: Inspected) -> Finding:
     return ok(check, "the user may read heartbeats and the operator's own keys")
 
 
-def clock(found: Inspected, now: float) -> Finding:
+def clock(found: "Inspected", now: float) -> Finding:
     """Judge the server's clock, by which heartbeats are dated."""
     if found.server_ms is None:
         return unknown("redis-clock", "its clock could not be looked at: needs +time")

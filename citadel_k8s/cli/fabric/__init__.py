@@ -1,5 +1,1 @@
-"""``kubectl fabric``: a fleet from a terminal, by the API or by FabricNodes."""
-
-from citadel_k8s.cli.fabric.app import fabric, mount
-
-__all__ = ["fabric", "mount"]
+"""``kubectl fabric``: a fleet from a terminal, by the API or by FabricNodes; `app` has it all."""

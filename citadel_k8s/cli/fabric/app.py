@@ -2,7 +2,9 @@
 
 import typer
 
+from citadel_k8s.cli.doctor.command import doctor
 from citadel_k8s.cli.fabric import completion, described, events, live, models, nodes, signing
+from citadel_k8s.cli.top.command import top
 
 EPILOG = (
     "Asked is the API where --api or CITADEL_API_URL names one, else the FabricNodes of the "
@@ -18,6 +20,7 @@ fabric = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # as kubectl's help: plain, and there in half the time
 )
 
 
@@ -36,17 +39,10 @@ def mount(app: typer.Typer) -> None:
         events.events,
         signing.login,
         signing.logout,
+        top,
     ):
         app.command(epilog=EPILOG)(command)
-    _mount_others(app)
-
-
-def _mount_others(app: typer.Typer) -> None:
-    from citadel_k8s.cli.doctor.command import doctor  # noqa: PLC0415
-    from citadel_k8s.cli.top.command import top  # noqa: PLC0415
-
-    app.command()(doctor)
-    app.command(epilog=EPILOG)(top)
+    app.command()(doctor)  # it has its own exit statuses
 
 
 mount(fabric)

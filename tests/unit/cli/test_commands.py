@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from citadel_k8s.cli.app import app
-from citadel_k8s.cli.fabric import fabric
+from citadel_k8s.cli.fabric.app import fabric
 from citadel_k8s.errors import ConfigError
 
 RUNNER = CliRunner()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import typer
 
-from citadel_k8s.cli.fabric import fabric
+from citadel_k8s.cli.fabric.app import fabric
 from citadel_k8s.cli.fabric.completing import SORTS, STATES
 from citadel_k8s.cli.fabric.events import HEADERS as EVENT_HEADERS
 from citadel_k8s.cli.fabric.models import HEADERS as MODEL_HEADERS

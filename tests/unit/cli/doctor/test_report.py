@@ -3,7 +3,10 @@
 import asyncio
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import typer
@@ -11,12 +14,17 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
-from citadel_k8s.cli.doctor.checks import Check
+from citadel_k8s.aio.clock import SystemClock
+from citadel_k8s.cli.doctor.asking import Cluster
+from citadel_k8s.cli.doctor.checks import Check, Checks, RedisLook
 from citadel_k8s.cli.doctor.command import doctor
 from citadel_k8s.cli.doctor.finding import Finding, Verdict, failure, ok, unknown
 from citadel_k8s.cli.doctor.running import run
 from citadel_k8s.cli.doctor.showing import show
 from citadel_k8s.errors import ConfigError, KubeError, StreamError
+
+if TYPE_CHECKING:
+    from citadel_k8s.cli.doctor.asking import Kube
 
 RUNNER = CliRunner()
 APP = typer.Typer()
@@ -124,3 +132,26 @@ def test_a_server_that_is_not_there_is_a_report_and_no_traceback(tmp_path, form:
 def test_a_secret_without_an_address_is_refused():
     result = RUNNER.invoke(APP, ["--redis-secret", "s"])
     assert isinstance(result.exception, ConfigError)
+
+
+async def test_without_the_library_of_redis_only_redis_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("citadel_k8s.stores.inspection", "citadel_k8s.stores.connection"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    cluster = Cluster(cast("Kube", None), "citadel")
+    checks = Checks(cluster, SystemClock(), RedisLook("redis://127.0.0.1:1"), None)
+    found = await run([one for one in checks.all() if "redis" in one.names])
+    assert {one.verdict for one in found} == {Verdict.UNKNOWN}
+    assert "citadel-k8s[cli,operator]" in (found[0].fix or "")
+
+
+@pytest.mark.parametrize(
+    "module", ["cli.doctor.checks", "cli.top.command", "cli.doctor.command", "cli.fabric.options"]
+)
+def test_each_module_can_be_the_first(module: str):
+    code = f"import sys; sys.modules['redis'] = None; import citadel_k8s.{module}"
+    subprocess.run([sys.executable, "-c", code], check=True)

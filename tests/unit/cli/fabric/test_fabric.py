@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from citadel_k8s.api.live.failure import Step
 from citadel_k8s.cli.app import app
-from citadel_k8s.cli.fabric import fabric, running
+from citadel_k8s.cli.fabric import running
+from citadel_k8s.cli.fabric.app import fabric
 from citadel_k8s.cli.fabric.events import span
 from citadel_k8s.cli.fabric.live import STEPS
 from citadel_k8s.cli.fabric.options import Place
