@@ -40,6 +40,9 @@ NOT_ALLOWED: Final = -2
 Guard = Callable[[], float]
 """Gives the seconds for which this process may still write; 0 or less: it may not."""
 
+PLUGIN_PATIENCE: Final = 60.0
+"""Seconds until a kubeconfig is read: a plugin that it names may have a person sign in first."""
+
 _LINE_MAX: Final = 16 * 1024 * 1024
 """Bytes of one line of a watch: etcd keeps no object of over 1.5 MiB."""
 
@@ -257,7 +260,8 @@ async def configure(
     """Find out which API server to ask, and as whom.
 
     A kubeconfig that was named wins, then ``KUBECONFIG``, then the service account of the pod,
-    then ``~/.kube/config``, as in the client for Go. A context that is named is one of a
+    then ``~/.kube/config``, as in the client for Go. Several files in ``KUBECONFIG`` are one
+    kubeconfig: of two things of a name the first counts. A context that is named is one of a
     kubeconfig's.
 
     Raises
@@ -267,18 +271,31 @@ async def configure(
     """
     env = os.environ if environ is None else environ
     found = Configuration()
-    named = kubeconfig or _first_file(env.get("KUBECONFIG", ""))
+    files = [kubeconfig] if kubeconfig else _files(env.get("KUBECONFIG", ""))
+    named = Path(os.pathsep.join(map(str, files))) if files else None
     home = Path(env.get("HOME", "/nonexistent")) / ".kube" / "config"
     try:
         if named is None and context is None and env.get("KUBERNETES_SERVICE_HOST"):
             config.load_incluster_config(found)
             return found
-        path = named or home
-        if not path.is_file():
+        there = [file for file in files or [home] if file.is_file()]
+        if not there:
             raise ConfigError(_where_to_get_one(named))
-        await config.load_kube_config(
-            str(path), context=context, client_configuration=found, persist_config=False
+        async with asyncio.timeout(PLUGIN_PATIENCE):
+            await config.load_kube_config(
+                os.pathsep.join(map(str, there)),
+                context=context or _current(there),
+                client_configuration=found,
+                persist_config=False,
+            )
+    except TimeoutError as error:
+        text = (
+            f"kubeconfig {named or home}: its plugin gave no credentials in {PLUGIN_PATIENCE:g} s"
         )
+        raise ConfigError(f"{text}; run it by hand: `kubectl auth whoami`") from error
+    except (AttributeError, KeyError) as error:
+        # What is read is not checked before: an empty file, a list in place of an object.
+        raise ConfigError(f"kubeconfig {named or home}: it is none: {error}") from error
     except (config.ConfigException, OSError, yaml.YAMLError, ValueError, TypeError) as error:
         source = f"kubeconfig {named or home}" if named or home.is_file() else "service account"
         raise ConfigError(f"{source}: {error}") from error
@@ -306,9 +323,21 @@ def _proxy(host: str) -> str | None:
     return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
 
 
-def _first_file(paths: str) -> Path | None:
-    files = [Path(part) for part in paths.split(os.pathsep) if part]
-    return next((file for file in files if file.is_file()), files[0] if files else None)
+def _files(paths: str) -> list[Path]:
+    return [Path(part).expanduser() for part in paths.split(os.pathsep) if part]
+
+
+def _current(files: list[Path]) -> str | None:
+    """Give the context that several files mean: kubectl's first, and not the library's last."""
+    if len(files) == 1:
+        return None
+    for file in files:
+        found: Any = yaml.safe_load(file.read_text())
+        if isinstance(found, dict):
+            named: Any = cast("dict[str, Any]", found).get("current-context")
+            if named:
+                return str(named)
+    return None
 
 
 def _where_to_get_one(named: Path | None) -> str:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from citadel_k8s.clients.kube import KubeClient
+from citadel_k8s.clients.kube import KubeClient, transport
 from citadel_k8s.errors import ConfigError, KubeError
 
 Answer = Callable[[web.Request], web.Response]
@@ -243,3 +243,50 @@ async def test_an_answer_that_is_no_list_is_not_an_empty_one(answer: str, tmp_pa
         with pytest.raises(KubeError, match="no list"):
             await kube.list_nodes()
     assert error.value.status == 200
+
+
+async def test_several_kubeconfigs_are_one_whose_first_words_count(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    one, other = kubeconfig("http://127.0.0.1:1"), kubeconfig("http://127.0.0.1:2")
+    # The first has a context whose cluster and user the second knows; both say which is theirs.
+    one["current-context"], one["contexts"][0]["name"] = "mine", "mine"
+    one["contexts"][0]["context"] = {"cluster": "elsewhere", "user": "u"}
+    other["clusters"].append({"name": "elsewhere", "cluster": {"server": "http://127.0.0.1:3"}})
+    first.write_text(yaml.safe_dump(one))
+    second.write_text(yaml.safe_dump(other))
+    environ = {"KUBECONFIG": f"{tmp_path / 'gone'}:{first}:{second}"}
+    client = await KubeClient.connect(environ=environ)
+    assert client.host == "http://127.0.0.1:3"
+    await client.close()
+    client = await KubeClient.connect(environ=environ, context="c")
+    assert client.host == "http://127.0.0.1:1", "of two clusters of a name the first counts"
+    await client.close()
+
+
+async def test_a_context_that_no_kubeconfig_has_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "kube.conf"
+    file.write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:1")))
+    with pytest.raises(ConfigError, match="nowhere"):
+        await KubeClient.connect(file, context="nowhere")
+
+
+@pytest.mark.parametrize("text", ["- a", "contexts: 1", "contexts: [1]", "clusters: {a: b}"])
+async def test_a_file_of_several_that_is_none_is_told(tmp_path: Path, text: str) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:1")))
+    bad.write_text(text)
+    with pytest.raises(ConfigError, match="kubeconfig"):
+        await KubeClient.connect(environ={"KUBECONFIG": f"{bad}:{good}"})
+
+
+async def test_a_plugin_that_hangs_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = kubeconfig("http://127.0.0.1:1")
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sleep"}
+    told["users"][0]["user"] = {"exec": {**plugin, "args": ["5"]}}
+    file = tmp_path / "kube.conf"
+    file.write_text(yaml.safe_dump(told))
+    monkeypatch.setattr(transport, "PLUGIN_PATIENCE", 0.05)
+    with pytest.raises(ConfigError, match="its plugin gave no credentials"):
+        await KubeClient.connect(file)
