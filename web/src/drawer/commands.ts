@@ -38,10 +38,14 @@ export function kubectlCommand(id: string): string {
     : `kubectl get fabricnode ${name} -o yaml`;
 }
 
-/** The same answer over HTTP; the token stays in the shell's own variable. */
+/**
+ * The same answer over HTTP. Details are for people: the secret of a session goes in as its cookie,
+ * and stays in the shell's own variable.
+ */
 export function curlCommand(id: string, origin: string): string {
   const url = `${origin}/api/fabric/nodes/${encodeURIComponent(id)}`;
-  return `curl -sS -H "Authorization: Bearer $CITADEL_API_TOKEN" ${shellQuote(url)}`;
+  const cookie = origin.startsWith("https:") ? "__Host-citadel_session" : "citadel_session";
+  return `curl -sS -b "${cookie}=$CITADEL_API_TOKEN" ${shellQuote(url)}`;
 }
 
 /** The node's own board; null unless it is a web address, whatever the settings say. */

@@ -29,6 +29,13 @@ describe("commands to take along", () => {
     expect(shellQuote("")).toBe("''");
   });
 
+  it("show the cookie of a session, for no device may read details", () => {
+    expect(curlCommand("gpu-1", "https://x.test")).toBe(
+      'curl -sS -b "__Host-citadel_session=$CITADEL_API_TOKEN" https://x.test/api/fabric/nodes/gpu-1',
+    );
+    expect(curlCommand("gpu-1", "http://127.0.0.1:1")).toContain('-b "citadel_session=$CITADEL');
+  });
+
   it("encode the id in addresses", () => {
     const command = curlCommand("a b/../c'", "https://x.test");
     expect(command).toContain("$CITADEL_API_TOKEN");
