@@ -34,6 +34,9 @@ RATE: Final = 800.0
 SAMPLES, QUICK_SAMPLES = 12, 3
 """Looks at the heap; a third of them before, a third after the middle."""
 
+CAUGHT_UP: Final = 2.0
+"""Seconds after which what was sent is drawn: what still waits to be is no growth."""
+
 PROBED: Final = 8
 """Nodes whose changes are waited for; they are at the top of the table."""
 
@@ -183,7 +186,7 @@ async def lasting(bench: Bench, one: Rig) -> None:
         for number in range(2 * samples):
             # In a quick run nothing grows old, and so nothing has to fill first.
             took = await one.hurry(round(updates / samples), RATE, aging=not bench.quick)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5 if bench.quick else CAUGHT_UP)
             held.append(await heap(looked.cdp))
             bench.say(f"{held[-1]:.2f} MiB after part {number + 1} of {2 * samples}, {took:.1f} s")
         received = looked.wire.bytes.get("/api/fabric/events", 0)

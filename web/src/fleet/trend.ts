@@ -22,7 +22,7 @@ export interface Sample {
 
 type Figure = "util" | "vram";
 
-const SPAN_SECONDS = 1800;
+export const SPAN_SECONDS = 1800;
 /** Half an hour. */
 
 const BUCKET_SECONDS = 60;

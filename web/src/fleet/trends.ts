@@ -8,9 +8,10 @@ import { ask } from "../api/http";
 import { link } from "../live/link";
 import { serverNow } from "./clock";
 import { type Past, pastsOf } from "./pasts";
+import { session } from "./session";
 import { settings } from "./settings";
 import { changes, nodeSignal } from "./store";
-import { type Sample, sampleOf, type Trend, trendOver } from "./trend";
+import { type Sample, SPAN_SECONDS, sampleOf, type Trend, trendOver } from "./trend";
 
 export type { Trend } from "./trend";
 
@@ -32,8 +33,11 @@ const ROLL_MS = 60_000;
 const APART_MS = 25_000;
 /** Two figures of one node are at least so far apart. */
 
+const KEPT_MS = (SPAN_SECONDS + 60) * 1000;
+/** How long a figure is kept: as long as a curve can show it. */
+
 const SAMPLES_MAX = 80;
-/** Figures of one node: half an hour of them. */
+/** Figures of one node, however close together its clock says they are. */
 
 const NODES_MAX = 50;
 /** Nodes of one question: the API takes 100, but an address of 6 kB not everybody. */
@@ -81,6 +85,13 @@ effect(() => {
   if (looking === null) looking = setTimeout(look, LOOK_MS);
 });
 
+// What belonged to a session that is over stays nowhere.
+effect(() => {
+  if (session.value !== null) return;
+  entries.clear();
+  wanted = [];
+});
+
 function look(): void {
   looking = null;
   for (const [id, entry] of entries) {
@@ -122,7 +133,9 @@ function append(id: string, entry: Entry): boolean {
   if (!row || row.seenMs === null) return false;
   const last = entry.samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
   if (row.seenMs - last < APART_MS) return false;
-  entry.samples = [...entry.samples, sampleOf(row, row.seenMs)].slice(-SAMPLES_MAX);
+  const from = row.seenMs - KEPT_MS;
+  const young = entry.samples.filter(({ atMs }) => atMs >= from);
+  entry.samples = [...young, sampleOf(row, row.seenMs)].slice(-SAMPLES_MAX);
   return true;
 }
 
