@@ -135,6 +135,7 @@ class ApiFleet(FleetSource):
             else:
                 asked = None
             failed += 1
+            watch.again()
             pause = max(asked or 0.0, self._pause(failed, watch.retry))
             yield Change("cut", message=message, seconds=pause)
             await asyncio.sleep(pause)
@@ -196,6 +197,11 @@ class _Watch:
         self._rows: dict[str, Row] = {}
         self._began = False
 
+    def again(self) -> None:
+        """Come back after a cut: without a place to go on from, what happened is not told again."""
+        if self.last is None:
+            self._began = False
+
     def take(self, event: Event) -> list[Change]:
         """Give what an event says."""
         if event.retry is not None:
@@ -209,6 +215,7 @@ class _Watch:
         if event.kind == "reset":
             # What follows is a snapshot; the place in the stream is no more.
             self.last = None
+            self._began = False
             return []
         if self._what == "events":
             return self._happened(event, found)
@@ -221,7 +228,8 @@ class _Watch:
             if isinstance(happening, dict):
                 said = cast("dict[str, Any]", happening)
                 return [Change("event", str(told.get("id", "")), event=said)]
-        if not self._began and event.kind in {"snapshot", "time"}:
+        # Before there is a place to go on from, what happens is not listened for yet.
+        if not self._began and self.last and event.kind in {"snapshot", "time"}:
             self._began = True
             return [Change("all")]
         return []

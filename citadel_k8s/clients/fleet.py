@@ -150,8 +150,8 @@ class FleetSource(Protocol):
     def watch(self, what: Subject = "nodes") -> AsyncGenerator[Change]:
         """Tell all rows and then what changes, or what happens, for as long as it is asked.
 
-        It begins with an ``all``, without rows where events are asked for. It comes back by
-        itself after cuts. Close it (`contextlib.aclosing`).
+        It begins with an ``all``, without rows where events are asked for; another one says that
+        the past is to be asked for again. It comes back by itself after cuts. Close it (`contextlib.aclosing`).
 
         Raises
         ------

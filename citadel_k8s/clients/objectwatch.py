@@ -32,6 +32,7 @@ FINAL: Final = frozenset({400, 401, 403, 404, 405})
 
 _NODES: Final = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 _GONE: Final = 410
+_UNAUTHORIZED: Final = 401
 
 
 class ObjectWatch:
@@ -68,6 +69,7 @@ class ObjectWatch:
     async def changes(self) -> AsyncGenerator[Change]:
         """Tell what there is and what changes; raises `FleetError` where that is in vain."""
         failed = 0
+        known = False
         while True:
             try:
                 async with aclosing(self._round()) as changes:
@@ -75,12 +77,15 @@ class ObjectWatch:
                         if failed:
                             yield Change("back")
                         failed = 0
+                        known = True
                         yield change
             except KubeError as error:
                 self._version = None
-                if error.status in FINAL:
+                # A token that was good until now is over; the next request has another.
+                over, known = known and error.status == _UNAUTHORIZED, False
+                if error.status in FINAL and not over:
                     raise self._told(error) from error
-                if error.status != _GONE or failed:
+                if not over and (error.status != _GONE or failed):
                     failed += 1
                     pause = min(RETRY_MAX, RETRY_FIRST * 2.0 ** min(failed - 1, 10))
                     yield Change("cut", message=str(self._told(error)), seconds=pause)

@@ -8,6 +8,9 @@ from typing import Final, Protocol
 EVENT_MAX: Final = 64 * 1024 * 1024
 """Bytes of one event: a snapshot of 10,000 nodes has 20 MB at its longest."""
 
+LINE_COST: Final = 64
+"""Bytes that a line takes besides its letters: millions of empty ones are no small event."""
+
 RETRY_MAX: Final = 60.0
 """Longest pause that a server may ask for, in seconds."""
 
@@ -73,7 +76,7 @@ class EventParser:
         value = value.removeprefix(" ")
         if name == "data":
             self._data.append(value)
-            self._size += len(line)
+            self._size += len(line) + LINE_COST
         elif name == "event":
             self._kind = value
         elif name == "id" and "\0" not in value:

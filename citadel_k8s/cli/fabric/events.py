@@ -1,7 +1,7 @@
 """``events``: what happened, and what happens."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,7 +75,7 @@ def events(
             async for change in changes:
                 # What happened before the line stood, and while it was cut, is asked for behind it.
                 if change.kind == "all":
-                    shown.some(await past(source))
+                    await shown.behind(past(source))
                 shown.take(change)
 
     if watch:
@@ -109,6 +109,7 @@ class _Shown:
         self._no_headers = no_headers
         self._node = node
         self._columns: Columns | None = None
+        self._follows = False
         self._known: dict[tuple[Any, ...], None] = {}
 
     def all(self, found: "list[Happening]") -> None:
@@ -121,6 +122,19 @@ class _Shown:
             note("Nothing happened.")
         else:
             echo(table(HEADERS, [_cells(event) for event in found], no_headers=self._no_headers))
+
+    async def behind(self, past: "Awaitable[list[Happening]]") -> None:
+        """Print what happened so far; after a cut, a past that cannot be had is only told of."""
+        from citadel_k8s.cli.fabric.printing import note  # noqa: PLC0415
+        from citadel_k8s.clients.fleet import FleetError  # noqa: PLC0415
+
+        try:
+            self.some(await past)
+        except FleetError as error:
+            if not self._follows:
+                raise
+            note(f"what happened meanwhile is not known: {error}")
+        self._follows = True
 
     def some(self, found: "list[Happening]") -> None:
         """Print those that were not printed yet."""

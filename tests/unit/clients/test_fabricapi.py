@@ -149,6 +149,29 @@ async def test_a_watch_of_events_tells_when_it_stands_and_then_what_happens(
     assert (first.kind, first.rows, second.event) == ("all", [], happening)
 
 
+@pytest.mark.parametrize(
+    "cut",
+    [
+        [event("time", {}, "1-0"), event("reset", {"reason": "missed"}), event("time", {}, "9-0")],
+        [event("time", {}, "1-0"), event("reset", {"reason": "missed"})],
+    ],
+)
+async def test_after_a_reset_what_happened_is_to_be_asked_for_again(
+    server: FakeApi, fleet: ApiFleet, cut: list[bytes | float]
+):
+    server.streams = [cut, [event("time", {}, "9-0"), 1.0]]
+    found = [change.kind for change in await changes(fleet, 4, "events")]
+    assert found.count("all") == 2
+
+
+async def test_before_there_is_a_place_in_the_stream_nothing_stands(
+    server: FakeApi, fleet: ApiFleet
+):
+    happened = event("event", {"id": "a", "event": {"reason": "GpuLost"}}, "1-0")
+    server.streams = [[event("time", {"stale": True}), happened, event("time", {}, "1-0"), 1.0]]
+    assert [change.kind for change in await changes(fleet, 2, "events")] == ["event", "all"]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_watch_that_is_refused_is_not_tried_again(
     server: FakeApi, fleet: ApiFleet, status: int

@@ -216,6 +216,25 @@ async def test_a_watch_that_is_refused_is_given_up(kube: FakeKube, fleet: Object
         await changes(fleet, 1)
 
 
+async def test_a_token_that_is_over_is_followed_by_another(kube: FakeKube, fleet: ObjectFleet):
+    kube.objects = [an_object("a")]
+    kube.rounds = [[KubeError(401, "expired")], [0.5]]
+    assert [change.kind for change in await changes(fleet, 2)] == ["all", "all"]
+
+
+async def test_a_token_that_is_refused_again_and_again_ends_a_watch(
+    kube: FakeKube, fleet: ObjectFleet
+):
+    kube.rounds = [[KubeError(401, "expired")]]
+    found: list[str] = []
+    with pytest.raises(FleetError):
+        async with aclosing(fleet.watch()) as watch:
+            async for change in watch:
+                found.append(change.kind)
+                kube.answers[NODES] = KubeError(401, "expired")
+    assert found == ["all"]
+
+
 async def test_a_watch_of_events_tells_new_ones(kube: FakeKube, fleet: ObjectFleet):
     told = an_event("a", "2026-11-23T08:00:00Z")
     kube.rounds = [[{"type": "DELETED", "object": told}, {"type": "ADDED", "object": told}]]

@@ -42,7 +42,7 @@ def test_a_server_cannot_ask_for_a_pause_without_end():
     assert EventParser().feed(b"retry: 99999999999999\n\n")[0].retry == ssestream.RETRY_MAX
 
 
-@pytest.mark.parametrize("piece", [b"x" * 300, b"data: " + b"x" * 90 + b"\n"])
+@pytest.mark.parametrize("piece", [b"x" * 300, b"data: " + b"x" * 90 + b"\n", b"data:\n"])
 def test_an_event_without_end_is_refused(piece: bytes, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ssestream, "EVENT_MAX", 256)
     parser = EventParser()

@@ -333,3 +333,27 @@ def test_a_span_of_time_is_read(text: str, seconds: int):
 def test_a_span_that_is_none_is_refused(text: str):
     with pytest.raises(ConfigError):
         span(text)
+
+
+def test_a_past_that_cannot_be_had_after_a_cut_does_not_end_a_watch(fleet: FakeFleet):
+    fleet.changes = [
+        Change("all"),
+        Change("cut", message="it broke"),
+        Change("back"),
+        Change("all"),
+        Change("event", event={"node": "a", "reason": "GpuLost"}),
+    ]
+    asked: list[float | None] = []
+
+    async def events(*, since: float | None = None, **_: Any) -> list[Any]:
+        asked.append(since)
+        if len(asked) > 1:
+            raise FleetError("it is away", status=503)
+        return []
+
+    fleet.events = events  # type: ignore[method-assign, assignment]
+    result = RUNNER.invoke(fabric, ["events", "-w"])
+    assert result.exit_code == 0
+    assert "what happened meanwhile is not known: it is away" in result.stderr
+    assert "GpuLost" in result.stdout
+    assert len(asked) == 2
