@@ -294,9 +294,11 @@ class Agent:
                 self._trouble.failed(error=str(error))
                 raise
             self._trouble.recovered()
+            way = publisher.transport
             if isinstance(publisher, ApiPublisher):
-                speaker = replace(self.board.speaker, transport=publisher.pubsub_transport)
-                self.board.speaker = speaker
+                way = publisher.pubsub_transport
+            if self.board.speaker.transport != way:
+                self.board.speaker = replace(self.board.speaker, transport=way)
 
         return send
 

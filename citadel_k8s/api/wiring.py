@@ -157,7 +157,11 @@ class _Builder:
         self.jobs.append(identity.run)
         rooms = [
             *page.routes(await asyncio.to_thread(read_built)),
-            settings_route(self._policy, self._settings.page.grafana_url),
+            settings_route(
+                self._policy,
+                self._settings.page.grafana_url,
+                live_deadline=self._settings.live.deadline_seconds,
+            ),
             *identity.routes(),
         ]
         if self._settings.redis_url is None:

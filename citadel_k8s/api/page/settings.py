@@ -10,6 +10,7 @@ class SettingsView(View):
     """How this server judges nodes that name no interval of their own; seconds.
 
     ``stale_seconds`` without a heartbeat make a node Stale, ``timeout_seconds`` Offline.
+    ``live_deadline_seconds`` is what a node is given to answer a live question.
     ``grafana_url`` is where charts go on; ``{node}`` in it stands for a node's id.
     """
 
@@ -17,10 +18,11 @@ class SettingsView(View):
     interval_seconds: float
     stale_seconds: float
     timeout_seconds: float
+    live_deadline_seconds: float
     grafana_url: str | None = None
 
 
-def settings_route(policy: Policy, grafana_url: str | None) -> Route:
+def settings_route(policy: Policy, grafana_url: str | None, *, live_deadline: float) -> Route:
     """Give the route.
 
     Parameters
@@ -29,12 +31,15 @@ def settings_route(policy: Policy, grafana_url: str | None) -> Route:
         How long silence is borne.
     grafana_url : str or None
         As set.
+    live_deadline : float
+        Seconds, as set.
     """
     view = SettingsView(
         version=__version__,
         interval_seconds=policy.interval,
         stale_seconds=policy.stale_after,
         timeout_seconds=policy.timeout,
+        live_deadline_seconds=live_deadline,
         grafana_url=grafana_url,
     )
 

@@ -21,7 +21,7 @@ SCRIPT_PATH = "/assets/index-a1B2c3D4.js"
 
 @pytest_asyncio.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Running]:
-    rooms = [*routes(read_built(built(tmp_path))), settings_route(Policy(), None)]
+    rooms = [*routes(read_built(built(tmp_path))), settings_route(Policy(), None, live_deadline=3)]
     async with serving(rooms) as running:
         yield running
 
@@ -201,12 +201,19 @@ async def test_settings_are_told_to_people_alone(api: Running) -> None:
     status, body, _ = await api.ask("/api/settings", who="viewer")
     assert status == 200
     assert body.pop("version")
-    assert body == {"intervalSeconds": 30.0, "staleSeconds": 45.0, "timeoutSeconds": 100.0}
+    assert body == {
+        "intervalSeconds": 30.0,
+        "staleSeconds": 45.0,
+        "timeoutSeconds": 100.0,
+        "liveDeadlineSeconds": 3.0,
+    }
 
 
 async def test_settings_are_those_of_this_server() -> None:
-    route = settings_route(Policy(10, 3, 5), "https://grafana.example/d/x?var-node={node}")
+    board = "https://grafana.example/d/x?var-node={node}"
+    route = settings_route(Policy(10, 3, 5), board, live_deadline=1.5)
     async with serving([route]) as api:
         _, body, _ = await api.ask("/api/settings", who="viewer")
     assert body["timeoutSeconds"] == 35.0
-    assert body["grafanaUrl"] == "https://grafana.example/d/x?var-node={node}"
+    assert body["grafanaUrl"] == board
+    assert body["liveDeadlineSeconds"] == 1.5
