@@ -227,11 +227,15 @@ async def test_a_token_that_is_refused_again_and_again_ends_a_watch(
 ):
     kube.rounds = [[KubeError(401, "expired")]]
     found: list[str] = []
-    with pytest.raises(FleetError):
+
+    async def follow() -> None:
         async with aclosing(fleet.watch()) as watch:
             async for change in watch:
                 found.append(change.kind)
                 kube.answers[NODES] = KubeError(401, "expired")
+
+    with pytest.raises(FleetError):
+        await follow()
     assert found == ["all"]
 
 
