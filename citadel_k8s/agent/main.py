@@ -265,6 +265,9 @@ class Agent:
         return min(LONGEST_PAUSE, interval if metered else interval / DIRECT_PAUSES)
 
     def _wire_heartbeat(self, publisher: Publisher) -> None:
+        # There is but one way to Redis; that to the API is told by each heartbeat that went it.
+        if not isinstance(publisher, ApiPublisher):
+            self.board.speaker = replace(self.board.speaker, transport=publisher.transport)
         outbox: Outbox[StatusMessage] = Outbox(
             self._published(publisher),
             errors=(PublishError,),
@@ -294,11 +297,9 @@ class Agent:
                 self._trouble.failed(error=str(error))
                 raise
             self._trouble.recovered()
-            way = publisher.transport
             if isinstance(publisher, ApiPublisher):
-                way = publisher.pubsub_transport
-            if self.board.speaker.transport != way:
-                self.board.speaker = replace(self.board.speaker, transport=way)
+                speaker = replace(self.board.speaker, transport=publisher.pubsub_transport)
+                self.board.speaker = speaker
 
         return send
 

@@ -48,6 +48,15 @@ async def broken(*_arguments: Any) -> None:
     raise ValueError("a defect")
 
 
+async def test_the_first_heartbeat_says_by_what_way_it_went():
+    publisher = FakePublisher()
+    async with running(an_agent(publisher)):
+        await until(lambda: publisher.messages)
+    first = publisher.messages[0]
+    assert first.agent is not None
+    assert first.agent.transport == publisher.transport
+
+
 @pytest.mark.parametrize("part", ["_configuration.run", "_rivals.run", "_access.keep_fresh"])
 async def test_a_part_that_fails_takes_neither_heartbeats_nor_the_goodbye_along(
     part: str, monkeypatch: pytest.MonkeyPatch
