@@ -65,7 +65,26 @@ SUBJECTS = {
     "viewer": {"kind": "user", "subject": "user:u3", "role": "viewer"},
 }
 
-SETTINGS = {"version": "0.1.0", "intervalSeconds": 30, "staleSeconds": 45, "timeoutSeconds": 100}
+SETTINGS = {
+    "version": "0.1.0",
+    "intervalSeconds": 30,
+    "staleSeconds": 45,
+    "timeoutSeconds": 100,
+    "liveDeadlineSeconds": 3,
+}
+
+PEOPLE = [
+    {"userId": "u1", "name": "Ada", "email": "ada@example.org", "role": "admin"},
+    {"userId": "u2", "name": "Grace", "email": None, "role": "viewer"},
+]
+
+CLUSTER = {
+    "clusterId": "prod-eu",
+    "issuer": "https://kubernetes.default.svc.cluster.local",
+    "audience": "citadel",
+    "serviceAccounts": ["citadel:citadel-agent"],
+    "keys": ["k1"],
+}
 
 
 @dataclass
@@ -213,6 +232,8 @@ class Answers:
             "/api/fabric/events/list": lambda: self.events or _happened(self.rows, self.now),
             "/api/fabric/summary": lambda: _summary(self.rows, self.now),
             "/api/orgs/tokens": lambda: {"tokens": self.tokens},
+            "/api/orgs/users": lambda: {"users": _people(self.now)},
+            "/api/orgs/clusters": lambda: {"clusters": [CLUSTER | {"createdAt": rfc(self.now)}]},
             "/api/orgs/current": lambda: {"orgId": "acme", "name": "Acme"},
         }.get(path)
         return None if told is None else told()
@@ -258,6 +279,10 @@ class Answers:
         for token in self.tokens:
             if token["tokenId"] == path.split("/")[4]:
                 token["revokedAt"] = rfc(self.now)
+
+
+def _people(now: Any) -> list[Row]:
+    return [person | {"signsInBy": "link", "createdAt": rfc(now)} for person in PEOPLE]
 
 
 _STREAM = "text/event-stream"

@@ -19,6 +19,8 @@ export interface Place {
   readonly node: string;
   /** Which part of the drawer is open. */
   readonly part: string;
+  /** How far back the drawer's charts go. */
+  readonly range: string;
   /** A device's code. */
   readonly code: string;
 }
@@ -26,14 +28,17 @@ export interface Place {
 const TEXT_MAX = 512;
 /** Longest text that is read from an address: as the API bounds a filter. */
 
-const TEXTS = ["q", "state", "model", "gpu", "sort", "node", "part", "code"] as const;
+const HALF = /[\ud800-\udbff]$/;
+
+const TEXTS = ["q", "state", "model", "gpu", "sort", "node", "part", "range", "code"] as const;
 
 /** Read an address; what is not known is left aside. */
 export function placeOf(url: URL): Place {
   const asked = url.searchParams;
   const tab = url.pathname === "/device" ? "access" : (asked.get("tab") ?? "nodes");
   const view = asked.get("view");
-  const text = (name: string) => (asked.get(name) ?? "").slice(0, TEXT_MAX);
+  // Cut through a pair of surrogates it would be no text, and could not be asked for.
+  const text = (name: string) => (asked.get(name) ?? "").slice(0, TEXT_MAX).replace(HALF, "");
   return {
     tab: TABS.find((known) => known === tab) ?? "nodes",
     view: view === "table" || view === "cards" ? view : null,
@@ -44,6 +49,7 @@ export function placeOf(url: URL): Place {
     sort: text("sort"),
     node: text("node"),
     part: text("part"),
+    range: text("range"),
     code: text("code") || text("user_code"),
   };
 }

@@ -17,7 +17,7 @@ export function Gate({ needs, children }: Props) {
   if (!who) return <p class="section-hint">{text.unknown}</p>;
   return (
     <Notice tone="calm" title={text.needs(needs)} testid={`needs-${needs}`}>
-      <p>{who.role ? text.yours(who.role) : text.none}</p>
+      <p>{who.role ? text.yours(who.role, who.orgName ?? who.orgId) : text.none}</p>
       <p class="section-hint">{text.roles}</p>
     </Notice>
   );

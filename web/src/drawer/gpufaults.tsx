@@ -24,8 +24,12 @@ export function Faults({ gpu, nowMs }: { gpu: Gpu; nowMs: number }) {
           <strong>
             <Said text={verdict.reason ?? UNKNOWN} max={64} />
           </strong>{" "}
-          <Said text={verdict.message ?? ""} max={400} />{" "}
-          {verdict.remedy ? <Said text={verdict.remedy} max={400} /> : null}
+          <Said text={verdict.message ?? ""} max={400} />
+          {verdict.remedy ? (
+            <span class="gpu-remedy">
+              <Said text={words.remedy(verdict.remedy)} max={400} />
+            </span>
+          ) : null}
         </p>
       ))}
       {xids.length === 0 ? null : (

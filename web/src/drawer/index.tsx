@@ -2,6 +2,7 @@
 
 import "./drawer.css";
 import { visible } from "../fleet/order";
+import { setCurrent } from "../nodes/focus";
 import { Dialog, Notice, Said, Spinner, StateBadge } from "../parts";
 import { useKeys } from "../shell/keys";
 import { drawer as words } from "../text/drawer";
@@ -23,7 +24,7 @@ export default function NodeDrawer({ id = place.value.node }: { id?: string }) {
 }
 
 function close(): void {
-  go({ node: "", part: "" });
+  go({ node: "", part: "", range: "" });
 }
 
 function Drawer({ id }: { id: string }) {
@@ -50,7 +51,10 @@ function Drawer({ id }: { id: string }) {
 function step(id: string, by: 1 | -1): void {
   const ids = visible.peek();
   const next = ids[ids.indexOf(id) + by];
-  if (ids.includes(id) && next !== undefined) go({ node: next }, "replace");
+  if (!ids.includes(id) || next === undefined) return;
+  // Kept drawn however long the list is: closed, the drawer gives the focus to this row.
+  setCurrent(next);
+  go({ node: next }, "replace");
 }
 
 function Inside({ node }: { node: OpenNode }) {

@@ -3,13 +3,14 @@
 import "./live.css";
 import { useEffect, useState } from "preact/hooks";
 import { now } from "../fleet/clock";
+import { settings } from "../fleet/settings";
 import { ageSeconds } from "../fleet/staleness";
 import { announce, Icon, Said, Spinner } from "../parts";
 import { live as words } from "../text/drawer";
 import { count, span } from "../units";
 import { go } from "../url";
 import type { OpenNode } from "./node";
-import { type Failed, type Heard, LIVE_SECONDS } from "./question";
+import type { Failed, Heard } from "./question";
 
 const NAME_MAX = 80;
 const MESSAGE_MAX = 300;
@@ -36,7 +37,7 @@ export function LiveBar({ node }: { node: OpenNode }) {
       {state.kind === "asking" ? (
         <span class="live-asking">
           <span class="live-soft">{words.asking}</span>
-          <Spinner since={state.since} deadlineSeconds={LIVE_SECONDS} />
+          <Spinner since={state.since} deadlineSeconds={settings.value.liveDeadlineSeconds} />
         </span>
       ) : null}
       {state.kind === "heard" ? <HeardLine heard={state} /> : null}

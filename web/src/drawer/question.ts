@@ -4,17 +4,15 @@ import { type ReadonlySignal, signal } from "@preact/signals";
 import { type ApiError, ask } from "../api/http";
 import type { LiveView } from "../api/types";
 import { serverNow } from "../fleet/clock";
+import { settings } from "../fleet/settings";
 import { nodePath } from "./detail";
 import { type Difference, differences } from "./diff";
 import { at, flagAt, numberAt, textAt } from "./json";
 import { apiError } from "./loader";
 import { readStatus, type Status } from "./status";
 
-export const LIVE_SECONDS = 3;
-/** What the API gives a node; it is the API's `live.deadlineSeconds`. */
-
-const WAIT_MS = 18_000;
-/** What the page gives the API: the longest that the route takes, turn and database with it. */
+const MARGIN_MS = 15_000;
+/** What the page gives the API beyond the node's own deadline: a turn and the database with it. */
 
 const REST_SECONDS = 2;
 /** After a refusal that names no time. */
@@ -76,7 +74,7 @@ export class LiveQuestion {
     try {
       const { value } = await ask<LiveView>(nodePath(this.#id, "/live"), {
         signal: running.signal,
-        deadlineMs: WAIT_MS,
+        deadlineMs: settings.peek().liveDeadlineSeconds * 1000 + MARGIN_MS,
       });
       this.#end(running, answered(value, cached()));
     } catch (error) {

@@ -112,7 +112,7 @@ function NodeCard({ id, node, index, count, tab }: NodeCardProps) {
       </div>
       <Sparkline id={id} />
       <div class="card-foot">
-        <ModelChips row={row} most={chipsShown.value} />
+        <ModelChips row={row} most={chipsShown.value} tab={tab ? 0 : -1} />
         <SeenCell row={row} trusted={trusted} />
       </div>
     </li>

@@ -26,18 +26,26 @@ function pick(model: string): void {
   go({ model });
 }
 
-function ModelChip({ model }: { model: string }) {
+function ModelChip({ model, tab }: { model: string; tab?: number }) {
   return (
     <Chip
       text={shortModel(model)}
       title={words.modelTitle(cut(model, 512))}
       onPick={() => pick(model)}
       testid="model-chip"
+      tabIndex={tab}
     />
   );
 }
 
-export function ModelChips({ row, most }: { row: Row; most: number }) {
+export interface ModelChipsProps {
+  row: Row;
+  most: number;
+  /** -1: tabs lead past them, as past all of a row but that of the keyboard. */
+  tab: number;
+}
+
+export function ModelChips({ row, most, tab }: ModelChipsProps) {
   const { models, services } = row.profile;
   if (!models) return <span class="models-none">{UNKNOWN}</span>;
   const served = typeof services === "number" ? words.services(services) : null;
@@ -53,12 +61,13 @@ export function ModelChips({ row, most }: { row: Row; most: number }) {
   return (
     <span class="models" title={served ?? undefined}>
       {models.slice(0, most).map((model) => (
-        <ModelChip key={model} model={model} />
+        <ModelChip key={model} model={model} tab={tab} />
       ))}
       {rest.length > 0 ? (
         <button
           type="button"
           class="chip chip-pick models-more"
+          tabIndex={tab}
           aria-label={words.moreModelsOf(rest.length, cut(nameOf(row), 64))}
           aria-haspopup="dialog"
           onClick={(event) => {

@@ -73,7 +73,7 @@ function cellOf(column: Column, { row, trusted, hot }: Seen) {
     case "vram":
       return <VramFigure row={row} trusted={trusted} />;
     case "models":
-      return <ModelChips row={row} most={chipsShown.value} />;
+      return <ModelChips row={row} most={chipsShown.value} tab={hot ? 0 : -1} />;
     case "seen":
       return <SeenCell row={row} trusted={trusted} />;
     case "agent":

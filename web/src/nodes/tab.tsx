@@ -40,10 +40,10 @@ export function NodesTab() {
           <Summary />
           <Filters legend={{ open: legend, id, turn: () => setLegend(!legend) }} />
           {legend ? <Legend id={id} /> : null}
-          <ReorderPill />
         </>
       )}
       <List what={what} />
+      {what === "list" ? <ReorderPill /> : null}
       <ModelList />
     </div>
   );

@@ -12,9 +12,11 @@ export interface ChipProps {
   title?: string | undefined;
   onPick?: (() => void) | undefined;
   testid?: string | undefined;
+  /** -1: out of the order of tabs. */
+  tabIndex?: number | undefined;
 }
 
-export function Chip({ text, title, onPick, testid }: ChipProps) {
+export function Chip({ text, title, onPick, testid, tabIndex }: ChipProps) {
   const told = cut(title ?? text, 1024);
   const shown = <Said text={cut(text, SHOWN_MAX)} />;
   if (!onPick) {
@@ -25,7 +27,14 @@ export function Chip({ text, title, onPick, testid }: ChipProps) {
     );
   }
   return (
-    <button type="button" class="chip chip-pick" title={told} data-testid={testid} onClick={onPick}>
+    <button
+      type="button"
+      class="chip chip-pick"
+      title={told}
+      tabIndex={tabIndex}
+      data-testid={testid}
+      onClick={onPick}
+    >
       {shown}
     </button>
   );

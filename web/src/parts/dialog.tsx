@@ -24,7 +24,7 @@ export interface DialogProps {
 export function Dialog({ title, onClose, side, head, children, testid, node }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
   const name = useId();
-  useModal(box);
+  useModal(box, node);
   return (
     <dialog
       ref={box}
@@ -67,7 +67,12 @@ export function Dialog({ title, onClose, side, head, children, testid, node }: D
   );
 }
 
-function useModal(box: { current: HTMLDialogElement | null }): void {
+/** The row or card of a node, where the list shows it. */
+function rowOf(node: string): HTMLElement | null {
+  return document.querySelector(`[tabindex][data-node="${CSS.escape(node)}"]`);
+}
+
+function useModal(box: { current: HTMLDialogElement | null }, node: string | undefined): void {
   useLayoutEffect(() => {
     const dialog = box.current;
     if (!dialog) return;
@@ -76,7 +81,10 @@ function useModal(box: { current: HTMLDialogElement | null }): void {
     dialog.querySelector<HTMLElement>(".dialog-title")?.focus();
     return () => {
       dialog.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      // Of a drawer that went on to another node, the row it stands at is where one goes on.
+      const row = node ? rowOf(node) : null;
+      const back = row?.contains(before) ? before : (row ?? before);
+      if (back instanceof HTMLElement && back.isConnected) back.focus();
     };
   }, []);
 }

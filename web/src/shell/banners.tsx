@@ -4,6 +4,7 @@ import "./banners.css";
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { now } from "../fleet/clock";
+import { newer } from "../fleet/settings";
 import { retryNow } from "../live/connection";
 import { feed, link } from "../live/link";
 import { Icon, type IconName } from "../parts";
@@ -22,6 +23,7 @@ export function Banners() {
       {down ? <DownBanner /> : null}
       {kind === "paused" ? <PausedBanner /> : null}
       {down || kind === "paused" ? null : <IngestBanner />}
+      <NewerBanner />
     </section>
   );
 }
@@ -74,6 +76,20 @@ function IngestBanner() {
       <span>
         {text} {reason ? shell.ingestWhy(reason) : ""}
       </span>
+    </Banner>
+  );
+}
+
+/** The server is of another version than when the page was opened. */
+function NewerBanner() {
+  const version = newer.value;
+  if (!version) return null;
+  return (
+    <Banner tone="calm" icon="retry" about="newer">
+      <span>{shell.newer(version)}</span>
+      <button type="button" class="button" onClick={() => location.reload()}>
+        {shell.reload}
+      </button>
     </Banner>
   );
 }

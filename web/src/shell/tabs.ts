@@ -12,6 +12,7 @@ const EMPTY: Omit<Place, "tab"> = {
   sort: "",
   node: "",
   part: "",
+  range: "",
   code: "",
 };
 
@@ -20,7 +21,7 @@ const left = new Map<Tab, Place>();
 /** Where a tab was left; the drawer stays behind. */
 export function placeOfTab(tab: Tab): Place {
   if (place.value.tab === tab) return place.value;
-  return { ...EMPTY, ...left.get(tab), tab, node: "", part: "" };
+  return { ...EMPTY, ...left.get(tab), tab, node: "", part: "", range: "" };
 }
 
 /** Go to a tab, as it was left. */

@@ -6,7 +6,8 @@ const counted = (count: number, one: string, many: string) =>
 export const access = {
   role: {
     needs: (role: string) => `This needs the role ${role}`,
-    yours: (role: string) => `Yours is ${role}. An admin of your org can give you another.`,
+    yours: (role: string, org: string) =>
+      `In ${org} yours is ${role}. An admin of that org can give you another.`,
     none: "The session is not that of a person with a role.",
     roles:
       "viewer looks; editor changes nodes and lets devices in; admin changes people, tokens and clusters.",
@@ -61,7 +62,6 @@ export const access = {
     title: "Device tokens",
     hint: "What a device shows when it reports. Secrets are kept as hashes and shown once.",
     caption: "Device tokens: for whom, what they may, until when",
-    make: "New token",
     column: {
       name: "Name",
       node: "Node",
@@ -74,7 +74,6 @@ export const access = {
     anyNode: "any node",
     you: "you",
     by: (who: string) => `by ${who}`,
-    neverUsed: "never",
     active: "active",
     expires: (length: string) => `ends in ${length}`,
     expired: "expired",
@@ -135,13 +134,23 @@ export const access = {
 
   people: {
     title: "People",
-    hint: "Who may sign in. Changed by the command line or the API.",
+    hint: "Who may sign in here, and what they may do. They are let in and changed by an admin where the API runs.",
     caption: "People of the org",
     column: { name: "Name", email: "E-mail", role: "Role", by: "Signs in by", state: "State" },
-    link: "login link",
-    oidc: "OIDC",
+    by: { link: "login link", oidc: "identity provider" } as Readonly<Record<string, string>>,
     active: "may sign in",
     disabled: "locked out",
+    you: "you",
+    none: "Nobody is let in yet.",
     failed: (why: string) => `People cannot be had: ${why}.`,
+  },
+
+  clusters: {
+    title: "Clusters",
+    hint: "Kubernetes clusters whose agents are known by their service accounts: they need no device token.",
+    caption: "Clusters that are believed",
+    column: { name: "Cluster", issuer: "Issuer", accounts: "Service accounts", since: "Since" },
+    none: "No cluster is believed yet.",
+    failed: (why: string) => `Clusters cannot be had: ${why}.`,
   },
 } as const;

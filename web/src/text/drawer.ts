@@ -140,7 +140,8 @@ export const gpus = {
   power: "Power",
   of: (used: string, total: string) => `${used} of ${total}`,
   degrees: (value: number) => `${value} °C`,
-  degradedFrom: (limit: number) => `degraded from ${limit} °C`,
+  degradedFrom: (limit: number) =>
+    `counts as degraded from ${limit} °C; the GPU does not say where it slows down`,
   slowdownAt: (limit: number) => `slows down at ${limit} °C`,
   details: "Details",
   health: {
@@ -197,7 +198,7 @@ export const gpus = {
   kind: "Kind",
   outside: "outside of any pod",
   idle: (age: string) => `unused for ${age}`,
-  remedy: "What to do",
+  remedy: (text: string) => `What to do: ${text}`,
   hows: {
     exclusive: "exclusive",
     "time-sliced": "time-sliced",
@@ -334,6 +335,7 @@ export const config = {
   notObject: "an object in braces is wanted",
   conflict: "Somebody else changed it meanwhile. Read it again and decide anew.",
   reread: "Read it again",
+  theirs: "What is asked by now. What you typed is still below.",
   saveFailed: "It was not changed",
   saved: "The configuration was changed",
 };

@@ -32,7 +32,6 @@ export const events = {
   older: "Show older ones",
   oldest: "That is all that is kept.",
   times: (count: number) => `${count} times`,
-  became: (before: string, state: string) => `from ${before} to ${state}`,
   today: "Today",
   yesterday: "Yesterday",
   undated: "At a time that nobody knows",

@@ -94,7 +94,7 @@ export const nodesText = {
   noGpus: "no GPUs reported",
   none: "none",
   modelTitle: (id: string) =>
-    `${id}\nServed here by a running, healthy service. Pick to see all nodes that serve it.`,
+    `${id}\nServed by a healthy service; its engine stands in the node's details. Pick to see all nodes that serve it.`,
   moreModels: (number: number) => `+${count(number)}`,
   moreModelsOf: (number: number, name: string) => `${count(number)} more models of ${name}`,
   modelsOf: (name: string) => `Models of ${name}`,

@@ -62,6 +62,7 @@ export const shell = {
   ingestUnknown:
     "The control plane cannot say up to when heartbeats are counted: states may be old.",
   ingestWhy: (why: string) => `Reason: ${why}`,
+  newer: (version: string) => `A new version of this page is here (${version}).`,
   pausedSince: (clock: string) => `Paused: everything is as it was at ${clock}.`,
 
   chunkTitle: "This view could not be loaded",
@@ -71,8 +72,4 @@ export const shell = {
   brokenText: "That is a defect of the page. The rest of it works on.",
   again: "Try again",
   reload: "Reload the page",
-
-  needsRole: (role: string) => `This needs the role ${role}`,
-  yourRole: (role: string) => `Yours is ${role}. An admin of your org can change that.`,
-  noRole: "You are not signed in as a person. Sign in to do this.",
 } as const;

@@ -1,6 +1,8 @@
 import { render } from "preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Clusters } from "../../src/access/clusters";
 import { Enrol } from "../../src/access/enrol";
+import { People } from "../../src/access/people";
 import { Tokens } from "../../src/access/tokens";
 import { go } from "../../src/url";
 
@@ -140,4 +142,27 @@ test("a list that cannot be had says why, and is asked for again when wanted", a
   answers = { "GET /api/orgs/tokens": [200, { tokens: [] }] };
   root.querySelector<HTMLElement>("[role=alert] button")?.click();
   await vi.waitFor(() => expect(find("empty-no-tokens")).not.toBeNull());
+});
+
+test("people are listed as text, those locked out too, part after part", async () => {
+  const person = { role: "viewer", signsInBy: "link", createdAt: null };
+  answers["GET /api/orgs/users"] = [
+    200,
+    {
+      users: [{ ...person, userId: "u1", name: "<b>Ada</b>", disabledAt: "2026-11-24T08:00:00Z" }],
+    },
+  ];
+  render(<People />, root);
+  await vi.waitFor(() => expect(find("people-table")).not.toBeNull());
+  expect(root.querySelector("b")).toBeNull();
+  expect(find("person-row")?.textContent).toContain("locked out");
+});
+
+test("a list that cannot be had says why, and is asked for again", async () => {
+  answers["GET /api/orgs/clusters"] = [503, { error: "x", error_description: "no database" }];
+  render(<Clusters />, root);
+  await vi.waitFor(() => expect(root.textContent).toContain("no database"));
+  answers["GET /api/orgs/clusters"] = [200, { clusters: [] }];
+  root.querySelector("button")?.click();
+  await vi.waitFor(() => expect(root.textContent).toContain("No cluster"));
 });

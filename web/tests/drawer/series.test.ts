@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { HistoryView } from "../../src/api/types";
+import { untilNext } from "../../src/drawer/charts";
 import { gridOf, PLOTS, summary, told } from "../../src/drawer/charts/series";
 
 function history(more: Partial<HistoryView> = {}): HistoryView {
@@ -40,5 +41,15 @@ describe("a history", () => {
     expect(gridOf(history({ start: "soon" }))).toBeNull();
     expect(gridOf(history({ bucketSeconds: 0 }))).toBeNull();
     expect(gridOf({} as HistoryView)).toBeNull();
+  });
+});
+
+describe("a chart that is open", () => {
+  it("is drawn anew a little after each bucket, and never before the time is known", () => {
+    const grid = gridOf(history());
+    const start = Date.parse("2026-11-24T00:15:00Z");
+    expect(untilNext(grid, start + 60_000)).toBe(240_000 + 5000);
+    expect(untilNext(grid, 0)).toBeNull();
+    expect(untilNext(null, start)).toBeNull();
   });
 });

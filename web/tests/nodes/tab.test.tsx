@@ -259,3 +259,35 @@ test("a row that says nothing but its name is drawn, in the table and as a card"
   await vi.waitFor(() => expect(all("node-card")).toHaveLength(2));
   expect(rowOf("b")?.textContent).toContain("Frozen");
 });
+
+test("tabs lead through the chips of the row that the keyboard is at, and past all others", () => {
+  const profile = { models: ["org/a", "org/b", "c", "d", "e"] };
+  fleet({ a: { profile }, b: { profile } });
+  const tabs = (id: string) =>
+    [...(rowOf(id)?.querySelectorAll<HTMLElement>(".chip") ?? [])].map((chip) => chip.tabIndex);
+  expect(new Set([...tabs("a"), ...tabs("b")])).toEqual(new Set([-1]));
+  act(() => setCurrent("b"));
+  expect(new Set(tabs("a"))).toEqual(new Set([-1]));
+  expect(new Set(tabs("b"))).toEqual(new Set([0]));
+});
+
+test("a node that goes and comes back within one frame is still followed", () => {
+  fleet({ a: {}, b: {} });
+  const state = () => rowOf("a")?.dataset.state;
+  act(() =>
+    apply([
+      { kind: "gone", id: "a" },
+      { kind: "node", delta: { id: "a", state: "Online" } },
+    ]),
+  );
+  act(() => apply([{ kind: "node", delta: { id: "a", state: "Degraded" } }]));
+  expect(state()).toBe("Degraded");
+  act(() =>
+    apply([
+      { kind: "snapshot", rows: [summary("b")] },
+      { kind: "node", delta: { id: "a", state: "Degraded" } },
+    ]),
+  );
+  act(() => apply([{ kind: "node", delta: { id: "a", state: "Offline" } }]));
+  expect(state()).toBe("Offline");
+});

@@ -78,3 +78,31 @@ test("a dialog gives the focus back to what had it", async () => {
   expect(document.activeElement).toBe(button);
   button.remove();
 });
+
+test("a drawer that went on to another node gives the focus to that node's row", async () => {
+  const [first, second] = ["a", "b"].map((id) => {
+    const row = document.createElement("div");
+    row.tabIndex = -1;
+    row.dataset.node = id;
+    document.body.append(row);
+    return row;
+  });
+  first?.focus();
+  const dialog = (id: string) => <Dialog key={id} title="T" onClose={() => {}} node={id} />;
+  await act(() => render(dialog("a"), root));
+  await act(() => render(dialog("b"), root));
+  await act(() => render(null, root));
+  expect(document.activeElement).toBe(second);
+  first?.remove();
+  second?.remove();
+});
+
+test("a drawer of a node that the list does not show gives the focus back to what had it", async () => {
+  const button = document.createElement("button");
+  document.body.append(button);
+  button.focus();
+  await act(() => render(<Dialog title="T" onClose={() => {}} node="gone" />, root));
+  await act(() => render(null, root));
+  expect(document.activeElement).toBe(button);
+  button.remove();
+});
