@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { now } from "../fleet/clock";
-import { nodeSignal } from "../fleet/store";
+import { rowNow } from "../fleet/store";
 import { Age, Said } from "../parts";
 import { access } from "../text/access";
 import { span } from "../units";
@@ -41,7 +41,7 @@ export function Device({ device, busy, error, onDecide }: Props) {
         maxLength={64}
         wide
       />
-      {nodeSignal(nodeId) ? <p class="access-warn">{text.nodeKnown(nodeId)}</p> : null}
+      {rowNow(nodeId) ? <p class="access-warn">{text.nodeKnown(nodeId)}</p> : null}
       {device.force_new ? <p class="access-hint">{text.forceNew}</p> : null}
       {error ? (
         <p class="access-error" role="alert">

@@ -88,7 +88,8 @@ function makerText(subject: string): string {
 }
 
 function scopesText(scopes: readonly string[]): string {
-  return scopes.map((scope) => text.scopeNames[scope] ?? scope).join(", ");
+  const names = text.scopeNames;
+  return scopes.map((one) => (Object.hasOwn(names, one) ? names[one] : one)).join(", ");
 }
 
 function Stamp({ stamp }: { stamp: string | null | undefined }) {

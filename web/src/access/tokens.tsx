@@ -1,9 +1,10 @@
 /** The org's device tokens: who reports, by what right, and since when unused. */
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import type { TokenMade, TokenView } from "../api/types";
 import { now } from "../fleet/clock";
+import { session } from "../fleet/session";
 import { Notice, Spinner } from "../parts";
 import { access } from "../text/access";
 import { NewToken } from "./newtoken";
@@ -21,6 +22,10 @@ type Asked = { what: "rotate" | "revoke"; token: TokenView } | null;
 
 /** Secrets that nobody has said are kept: another token, or another tab, does not lose them. */
 const unkept = signal<readonly TokenMade[]>([]);
+
+effect(() => {
+  if (session.value === null) unkept.value = [];
+});
 
 export function Tokens() {
   const book = useTokens();

@@ -30,7 +30,7 @@ export function Config({ node }: { node: OpenNode }) {
       ) : null}
       {value === null ? null : <Asked asked={value} />}
       {value !== null && may("editor") ? (
-        <Editor key={value.etag} id={node.id} asked={value} loader={loader} />
+        <Editor id={node.id} asked={value} loader={loader} />
       ) : null}
       {may("editor") ? <Parting node={node} /> : null}
     </div>

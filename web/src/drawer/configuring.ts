@@ -16,6 +16,11 @@ export async function readConfig(id: string, signal: AbortSignal): Promise<Confi
   return { view: value ?? {}, etag: headers.get("ETag") ?? "" };
 }
 
+/** What is asked, as it is edited. */
+export function configText(asked: Configured): string {
+  return JSON.stringify(asked.view.config ?? {}, null, 2);
+}
+
 /** Ask for another configuration; throws `ApiError` of status 412 where it was changed meanwhile. */
 export async function writeConfig(id: string, body: unknown, etag: string): Promise<void> {
   await ask(nodePath(id, "/config"), { method: "PUT", body, etag });

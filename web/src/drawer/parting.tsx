@@ -10,11 +10,12 @@ import { apiError } from "./loader";
 import type { OpenNode } from "./node";
 
 export function Parting({ node }: { node: OpenNode }) {
-  const name = node.row.value?.profile.name || node.id;
+  // A name of blanks would be typed by typing nothing.
+  const name = plain(node.row.value?.profile.name ?? "") || node.id;
   const [typed, setTyped] = useState("");
   const [since, setSince] = useState<number | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
-  const sure = typed.trim() === name.trim();
+  const sure = plain(typed) === name;
   const act = async (event: Event) => {
     event.preventDefault();
     if (!sure || since !== null) return;
@@ -64,4 +65,9 @@ export function Parting({ node }: { node: OpenNode }) {
       </div>
     </form>
   );
+}
+
+/** A name as it can be read and typed: blanks in a row are one on the screen. */
+function plain(text: string): string {
+  return text.replace(/[\s\p{C}]+/gu, " ").trim();
 }

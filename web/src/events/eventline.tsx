@@ -22,7 +22,8 @@ const KINDS: Readonly<Record<string, readonly [IconName, Tone]>> = {
 
 /** The picture of an event, and how grave it is: of a state, as grave as the state. */
 export function lookOf(event: FleetEvent): readonly [IconName, Tone] {
-  const [icon, tone] = KINDS[event.kind] ?? ["unknown", "dim"];
+  const known = Object.hasOwn(KINDS, event.kind) ? KINDS[event.kind] : undefined;
+  const [icon, tone] = known ?? ["unknown", "dim"];
   return [icon, event.kind === "state" && event.state ? toneOf(event.state) : tone];
 }
 
@@ -56,7 +57,8 @@ export function EventLine({ event }: { event: FleetEvent }) {
 }
 
 function kindName(kind: string): string {
-  return (text.kinds as Readonly<Record<string, string>>)[kind] ?? kind.slice(0, 24);
+  const kinds: Readonly<Record<string, string>> = text.kinds;
+  return (Object.hasOwn(kinds, kind) ? kinds[kind] : undefined) ?? kind.slice(0, 24);
 }
 
 function Hour({ time }: { time: string }) {

@@ -28,6 +28,8 @@ export const EVENTS_KEPT = 200;
 export type Shaped = (ids: ReadonlySet<string> | null) => void;
 
 const nodes = new Map<string, Signal<Row>>();
+/** Those that went with the present change: one that comes back with it is still being looked at. */
+const left = new Map<string, Signal<Row>>();
 const listeners = new Set<Shaped>();
 const shapeCount = signal(0);
 const changeCount = signal(0);
@@ -84,6 +86,15 @@ export function apply(list: readonly Change[]): void {
       for (const listener of listeners) listener(touched.all ? null : touched.ids);
     }
     changeCount.value += 1;
+    left.clear();
+  });
+}
+
+/** Forget all of it: it was somebody's who is signed in no more. */
+export function forgetFleet(): void {
+  batch(() => {
+    apply([{ kind: "snapshot", rows: [] }]);
+    fresh.value = [];
   });
 }
 
@@ -102,7 +113,7 @@ function one(change: Change, touched: Touched, events: FleetEvent[]): void {
       if (merge(change.delta)) touched.ids.add(change.delta.id);
       break;
     case "gone":
-      if (nodes.delete(change.id)) touched.ids.add(change.id);
+      if (leave(change.id)) touched.ids.add(change.id);
       break;
     case "event":
       events.push(change.event);
@@ -111,14 +122,20 @@ function one(change: Change, touched: Touched, events: FleetEvent[]): void {
 
 function replace(rows: readonly NodeSummary[]): void {
   const kept = new Set(rows.map((row) => row.id));
-  for (const id of nodes.keys()) if (!kept.has(id)) nodes.delete(id);
+  for (const id of nodes.keys()) if (!kept.has(id)) leave(id);
   for (const summary of rows) put(rowOf(summary));
 }
 
+function leave(id: string): boolean {
+  const node = nodes.get(id);
+  if (node) left.set(id, node);
+  return nodes.delete(id);
+}
+
 function put(row: Row): void {
-  const known = nodes.get(row.id);
+  const known = nodes.get(row.id) ?? left.get(row.id);
   if (known) known.value = row;
-  else nodes.set(row.id, signal(row));
+  nodes.set(row.id, known ?? signal(row));
 }
 
 /** Whether the node came, or changed its state or profile. */

@@ -2,13 +2,16 @@
 
 import { effect, untracked } from "@preact/signals";
 import { doubtful, startClock } from "../fleet/clock";
-import { session } from "../fleet/session";
+import { loadSession, session } from "../fleet/session";
 import { followGone } from "./gone";
 import { Line } from "./line";
 import { linkSignal } from "./link";
 
 const CLOCK_MS = 5000;
 /** How often is looked whether the machine slept. */
+
+const WHO_MS = 60_000;
+/** How often is asked whose page it is: a paused one hears of no end. */
 
 let line: Line | null = null;
 
@@ -24,7 +27,13 @@ export function startLive(): () => void {
     if (doubtful() && ["live", "polling"].includes(linkSignal.peek().kind)) mine.reconnect();
   };
   const looking = setInterval(look, CLOCK_MS);
+  const who = () => {
+    const seen = session.peek() && document.visibilityState !== "hidden";
+    if (seen) loadSession().catch(() => undefined);
+  };
+  const asking = setInterval(who, WHO_MS);
   const back = () => {
+    who();
     if (document.visibilityState === "hidden" || settled()) return;
     look();
     mine.hurry();
@@ -41,6 +50,7 @@ export function startLive(): () => void {
     removeEventListener("online", back);
     document.removeEventListener("visibilitychange", back);
     clearInterval(looking);
+    clearInterval(asking);
     stopClock();
     stopGone();
     mine.end();

@@ -3,7 +3,8 @@
 import { effect, untracked } from "@preact/signals";
 import { ask } from "../api/http";
 import { query } from "../fleet/query";
-import { apply, type Change, onShape } from "../fleet/store";
+import { session } from "../fleet/session";
+import { apply, type Change, nodeSignal, onShape } from "../fleet/store";
 import { link } from "./link";
 import { readRows } from "./messages";
 
@@ -34,7 +35,11 @@ export function followGone(): () => void {
 
 async function askForGone(): Promise<void> {
   const answer = await ask<unknown>(PATH);
-  const rows = readRows(answer.value) ?? [];
+  // An answer may come late: to nobody, or after the stream told of a node that came back.
+  if (!session.peek()) return;
+  const rows = (readRows(answer.value) ?? []).filter(
+    ({ id }) => (nodeSignal(id)?.peek().state ?? "Decommissioned") === "Decommissioned",
+  );
   apply(
     rows.map(({ id, state, reason, since, lastHeartbeat, profile, pulse }): Change => {
       const said = { reason: reason ?? null, since: since ?? null, seen: lastHeartbeat ?? null };

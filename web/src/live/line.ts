@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api/http";
 import { learn } from "../fleet/clock";
-import { endSession } from "../fleet/session";
+import { endSession, loadSession } from "../fleet/session";
 import { loadSettings } from "../fleet/settings";
 import { apply } from "../fleet/store";
 import { Frame } from "./frame";
@@ -23,6 +23,9 @@ const POLL_MS = 30_000;
 
 const POLLS = 2;
 /** Questions between two attempts to have the stream after all. */
+
+const LIVED_MS = 5000;
+/** A stream that ends sooner is a failure, whatever came by it: else it is asked for each second. */
 
 const SIGNED_OUT = 401;
 /** The session has ended, or there is none: asking again is of no use. */
@@ -74,9 +77,11 @@ export class Line {
     while (!stop.aborted) {
       const again = new AbortController();
       this.#again = again;
+      const begun = performance.now();
       const outcome = await this.#attempt(AbortSignal.any([stop, again.signal]));
       if (stop.aborted) return;
-      this.#failures = outcome.heard ? 0 : this.#failures + 1;
+      const lived = outcome.heard && performance.now() - begun >= LIVED_MS;
+      this.#failures = lived ? 0 : this.#failures + 1;
       if (!again.signal.aborted) await this.#between(outcome, stop);
     }
   }
@@ -91,6 +96,7 @@ export class Line {
       linkSignal.value = { kind: "live" };
       // Another replica may answer, of another version.
       void loadSettings().catch(() => undefined);
+      this.#askWho();
     };
     return follow(this.#position, { opened, event: (event) => this.#event(event) }, signal);
   }
@@ -137,6 +143,7 @@ export class Line {
         this.#inbox.put({ kind: "snapshot", rows });
         this.#flush();
       }
+      if (this.#loaded) this.#askWho();
       this.#loaded = true;
       return null;
     } catch (error) {
@@ -164,6 +171,11 @@ export class Line {
     this.#position = positionOf(event.id) ?? this.#position;
   }
 
+  /** Cookies are those of all tabs: what answers now may be another org. */
+  #askWho(): void {
+    void loadSession().catch(() => undefined);
+  }
+
   #flush(): void {
     this.#frame.cancel();
     apply(this.#inbox.take());
@@ -171,8 +183,8 @@ export class Line {
 
   /** Nobody is signed in any more: who comes next may see another org. */
   signedOut(): void {
-    this.#stop.abort();
-    this.#flush();
+    this.end();
+    this.#inbox.take();
     this.#loaded = false;
     this.#position = this.#etag = null;
     endSession();

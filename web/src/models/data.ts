@@ -1,9 +1,10 @@
 /** The models as the API has them, asked again when the fleet changes its shape. */
 
-import { type ReadonlySignal, signal } from "@preact/signals";
+import { effect, type ReadonlySignal, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ask } from "../api/http";
 import type { ModelView } from "../api/types";
+import { session } from "../fleet/session";
 import { shape } from "../fleet/store";
 import { link } from "../live/link";
 
@@ -20,8 +21,17 @@ export interface Models {
   readonly since: number;
 }
 
-const current = signal<Models>({ list: null, error: null, since: 0 });
+const NOTHING: Models = { list: null, error: null, since: 0 };
+
+const current = signal<Models>(NOTHING);
 let etag: string | null = null;
+
+// What belonged to a session that is over stays nowhere.
+effect(() => {
+  if (session.value !== null) return;
+  etag = null;
+  current.value = NOTHING;
+});
 
 export const models: ReadonlySignal<Models> = current;
 
@@ -30,6 +40,7 @@ export async function loadModels(): Promise<void> {
   if (current.peek().since === 0) current.value = { ...current.peek(), since: performance.now() };
   try {
     const answer = await ask<ModelView[]>("/api/fabric/models", { etag });
+    if (session.peek() === null) return;
     if (answer.value) etag = answer.headers.get("ETag");
     const list = Array.isArray(answer.value) ? answer.value.filter(sound) : current.peek().list;
     current.value = { ...current.peek(), list, error: null };

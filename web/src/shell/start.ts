@@ -4,7 +4,7 @@ import { effect, signal, untracked } from "@preact/signals";
 import { startClock } from "../fleet/clock";
 import { endSession, loadSession, session } from "../fleet/session";
 import { loadSettings } from "../fleet/settings";
-import { apply } from "../fleet/store";
+import { forgetFleet } from "../fleet/store";
 import { startLive } from "../live/connection";
 import { type Link, link } from "../live/link";
 import { announce } from "../parts";
@@ -60,5 +60,5 @@ function tellLink(kind: Link["kind"], back: boolean): void {
 function followSession(): void {
   if (session.value) hadSession.value = true;
   // What is counted up in there would wake this very effect again.
-  else if (session.value === null) untracked(() => apply([{ kind: "snapshot", rows: [] }]));
+  else if (session.value === null) untracked(forgetFleet);
 }

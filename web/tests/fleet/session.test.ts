@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import { loadSession, may, session, signOut } from "../../src/fleet/session";
+import { forgetSession, loadSession, may, session, signOut } from "../../src/fleet/session";
 import { loadSettings, settings } from "../../src/fleet/settings";
 
 const VIEW = { kind: "session", subject: "u1", orgId: "o1", orgName: "Acme", role: "editor" };
@@ -8,6 +8,7 @@ const asked: [string, RequestInit][] = [];
 
 beforeEach(() => {
   asked.length = 0;
+  forgetSession();
   vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
     asked.push([path, init]);
     return answer();
@@ -82,4 +83,28 @@ test("settings are defaults until the server told its own, odd ones stay default
   answer = () => Response.json({ grafanaUrl: "https://grafana.example/d/x?var-node={node}" });
   await loadSettings();
   expect(settings.value.grafanaUrl).toContain("{node}");
+});
+
+test("an answer that is no session ends nobody's: it is a proxy's", async () => {
+  answer = () => Response.json(VIEW);
+  await loadSession();
+  for (const odd of [{}, [], null, { error: "sign in to the network" }]) {
+    answer = () => Response.json(odd);
+    await expect(loadSession()).rejects.toMatchObject({ step: "body" });
+  }
+  expect(session.value?.subject).toBe("u1");
+});
+
+test("where somebody else was signed in beside it the page begins anew", async () => {
+  const reload = vi.spyOn(location, "reload").mockImplementation(() => undefined);
+  answer = () => Response.json(VIEW);
+  await loadSession();
+  answer = () => Response.json({ ...VIEW, role: "viewer" });
+  await loadSession();
+  expect(reload).not.toHaveBeenCalled();
+  expect(may("editor")).toBe(false);
+  answer = () => Response.json({ ...VIEW, orgId: "o2" });
+  await loadSession();
+  expect(reload).toHaveBeenCalledOnce();
+  expect(session.value?.orgId).toBe("o1");
 });

@@ -2,7 +2,7 @@
 
 import { vi } from "vitest";
 import { forgetClock } from "../../src/fleet/clock";
-import { loadSession } from "../../src/fleet/session";
+import { forgetSession, loadSession } from "../../src/fleet/session";
 import { allRows, apply } from "../../src/fleet/store";
 import { startLive } from "../../src/live/connection";
 import { link } from "../../src/live/link";
@@ -27,6 +27,7 @@ export async function prepare(real: Later): Promise<void> {
   server = new Server();
   server.rows = [summary("a"), summary("b")];
   server.install();
+  forgetSession();
   await loadSession();
   server.asked.length = 0;
 }

@@ -25,6 +25,8 @@ export class Server {
   streamReply: Reply | null = null;
   listReply: Reply | null = null;
   etag = '"v1"';
+  /** Whose the cookie is; null: nobody's. */
+  org: string | null = "o";
 
   install(): void {
     vi.stubGlobal("fetch", (path: string, init: RequestInit) => this.#answer(path, init));
@@ -51,10 +53,11 @@ export class Server {
     if (path.startsWith("/api/fabric/nodes"))
       return this.listReply ? this.listReply(init.signal as AbortSignal) : this.#list(init);
     if (path === "/api/session" && init.method !== "DELETE") {
+      if (this.org === null) return Response.json({}, { status: 401 });
       return Response.json({
         kind: "user",
         subject: "u1",
-        orgId: "o",
+        orgId: this.org,
         orgName: "O",
         role: "viewer",
       });
