@@ -336,7 +336,6 @@ export const config = {
   conflict: "Somebody else changed it meanwhile. Read it again and decide anew.",
   reread: "Read it again",
   theirs: "What is asked by now. What you typed is still below.",
-  theirs: "What is asked by now. What you typed is still below.",
   saveFailed: "It was not changed",
   saved: "The configuration was changed",
 };

@@ -291,24 +291,3 @@ test("a node that goes and comes back within one frame is still followed", () =>
   act(() => apply([{ kind: "node", delta: { id: "a", state: "Offline" } }]));
   expect(state()).toBe("Offline");
 });
-
-test("a node that goes and comes back within one frame is still followed", () => {
-  fleet({ a: {}, b: {} });
-  const state = () => rowOf("a")?.dataset.state;
-  act(() =>
-    apply([
-      { kind: "gone", id: "a" },
-      { kind: "node", delta: { id: "a", state: "Online" } },
-    ]),
-  );
-  act(() => apply([{ kind: "node", delta: { id: "a", state: "Degraded" } }]));
-  expect(state()).toBe("Degraded");
-  act(() =>
-    apply([
-      { kind: "snapshot", rows: [summary("b")] },
-      { kind: "node", delta: { id: "a", state: "Degraded" } },
-    ]),
-  );
-  act(() => apply([{ kind: "node", delta: { id: "a", state: "Offline" } }]));
-  expect(state()).toBe("Offline");
-});
