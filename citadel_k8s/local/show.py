@@ -45,13 +45,12 @@ async def run_live(options: Options) -> None:
     try:
         async with Demo(options, _reporter(console)) as demo, asyncio.TaskGroup() as group:
             console.print(
-                "\nIn another terminal:\n"
-                f"  [bold]{demo.stack.kubectl} --kubeconfig {demo.stack.kubeconfig}"
-                " get fnode -w[/]\n"
-                f"  [bold]curl -s -b '{await demo.control.session()}'"
-                f" {demo.control.url}/api/fabric/nodes[/]\n\n"
-                f"Open the page: [bold]{demo.control.link}[/]\n"
-                "It signs you in, once; press l for another link.\n",
+                f"\nOpen the page:\n[bold]{demo.control.link}[/]\n"
+                "The link signs you in, once; press l for another one.\n\n"
+                "Or, in another terminal:\n"
+                f"[bold]export KUBECONFIG={demo.stack.kubeconfig}[/]\n"
+                f"[bold]{demo.stack.kubectl} get fnode -w[/]\n"
+                "[bold]citadel-k8s top[/]\n",
                 soft_wrap=True,
                 highlight=False,
             )

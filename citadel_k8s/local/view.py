@@ -82,8 +82,23 @@ def table(
     places = [place for place, header in enumerate(headers) if header in shown]
     for cells in rows:
         chosen = [cells[place] for place in places]
+        if width is not None:
+            chosen = [
+                _shortened(cell, shown[headers[place]])
+                for cell, place in zip(chosen, places, strict=True)
+            ]
         view.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in chosen))
     return view
+
+
+def _shortened(cell: str, room: int) -> str:
+    """Cut a cell so that ``+2``, how many more there are, stays; and with one mark, not two."""
+    if cell_len(cell) <= room:
+        return cell
+    name, _, more = cell.rpartition(" +")
+    tail = f" +{more}" if name and more.isdigit() else ""
+    kept = (name if tail else cell)[: max(0, room - len(tail) - 1)]
+    return f"{kept.rstrip('…')}…{tail}"
 
 
 def _fitted(widths: Mapping[str, int], room: int) -> dict[str, int]:

@@ -84,6 +84,13 @@ def test_names_that_are_long_are_cut_and_say_so() -> None:
     assert "Offline" in lines[1]
 
 
+def test_models_that_are_cut_say_so_once_and_still_how_many_more_there_are() -> None:
+    models = ["meta-llama/Llama-3.1-70B-Instruct +3", "Mixtral-8x22B-Instruct-long-na\u2026"]
+    lines = shown([node(f"gpu-{at}", models=name) for at, name in enumerate(models)], 80)
+    assert [line.count("\N{HORIZONTAL ELLIPSIS}") for line in lines[1:]] == [1, 1]
+    assert "\N{HORIZONTAL ELLIPSIS} +3" in lines[1]
+
+
 def test_a_terminal_too_narrow_for_anything_still_shows_names() -> None:
     assert shown([node("gpu-1")], 16)[1].startswith("gpu-1")
 
