@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from citadel_k8s.clients.fabrichttp import LIVE_TIMEOUT, ApiHttp
+from citadel_k8s.clients.fabrichttp import LIVE_TIMEOUT, ApiHttp, no_number
 from citadel_k8s.clients.fleet import (
     Asked,
     Change,
@@ -27,6 +27,7 @@ from citadel_k8s.clients.fleet import (
 from citadel_k8s.clients.ssestream import Event
 from citadel_k8s.domain.fleetfilter import Filter
 from citadel_k8s.domain.fleetrows import merged, name_of, ordered
+from citadel_k8s.domain.rowshape import sound
 from citadel_k8s.models.codec import format_timestamp
 
 PAGE: Final = 5000
@@ -209,7 +210,7 @@ class _Watch:
         if event.id:
             self.last = event.id
         try:
-            found: Any = json.loads(event.data) if event.data else None
+            found: Any = json.loads(event.data, parse_constant=no_number) if event.data else None
         except (ValueError, RecursionError):
             return []
         if event.kind == "reset":
@@ -247,15 +248,14 @@ class _Watch:
             return [Change("gone", node, row=row)]
         if event.kind != "node":
             return []
-        row = merged(self._rows.get(node), delta)
+        row = sound(merged(self._rows.get(node), delta))
         self._rows[node] = row
         return [Change("node", node, row=row)]
 
 
 def _row(row: dict[str, Any]) -> Row:
-    row.setdefault("profile", {"name": row.get("id")})
-    row.setdefault("pulse", {})
-    return row
+    # The fleet is shown though one row of it is odd.
+    return sound(row)
 
 
 def _objects(found: Any) -> list[dict[str, Any]]:

@@ -39,6 +39,10 @@ _REDIRECTS: Final = range(300, 400)
 _SESSION_PREFIX: Final = "cs_"
 
 
+def no_number(_text: str) -> None:
+    """Take NaN and infinity, which are no JSON, for what is not known."""
+
+
 class ApiHttp:
     """Connections to one API; made at the first question.
 
@@ -161,7 +165,7 @@ class ApiHttp:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
-                proxy=_way_out(self.base),
+                proxy=way_out(self.base),
                 trust_env=False,  # it would read ~/.netrc
                 read_bufsize=256 * 1024,
             )
@@ -250,7 +254,7 @@ def _headers(base: str, credential: str | None) -> dict[str, str]:
 
 def _document(where: str, body: bytes) -> Any:
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         text = f"{where} answers with what is no JSON: is this a citadel-k8s API?"
         raise FleetError(text, status=_OK) from error
@@ -269,7 +273,7 @@ def _cause(error: Exception) -> str:
     return clip(f"{why}; is it up, and the address right?", TEXT_MAX)
 
 
-def _way_out(base: str) -> str | None:
+def way_out(base: str) -> str | None:
     """Give the HTTP proxy of this machine's environment for an address, if there is one."""
     url = urlsplit(base)
     if is_loopback(url.hostname or "") or proxy_bypass(url.netloc):

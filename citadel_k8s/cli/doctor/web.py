@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 import aiohttp
 import pydantic_core
 
+from citadel_k8s.clients.fabrichttp import way_out
 from citadel_k8s.collectors.lines import clean
 
 ASK_TIMEOUT: Final = 4.0
@@ -21,7 +22,8 @@ async def ready(url: str) -> str | None:
     timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=True) as http,
+            # With `trust_env` it would show what ~/.netrc has for this host.
+            aiohttp.ClientSession(timeout=timeout, proxy=way_out(url)) as http,
             http.get(f"{url.rstrip('/')}/readyz", allow_redirects=False) as answer,
         ):
             body = await answer.content.read(BODY_MAX)

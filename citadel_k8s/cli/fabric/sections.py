@@ -115,7 +115,8 @@ def _holder(one: Mapping[str, Any]) -> str:
 
 
 def _service(service: Mapping[str, Any]) -> list[str]:
-    models: list[Any] | None = service.get("models")
+    found = service.get("models")
+    models = cast("list[Any]", found) if isinstance(found, list) else None
     running, waiting = service.get("requests_running"), service.get("requests_waiting")
     return [
         str(service.get("name")),
@@ -141,14 +142,17 @@ def _amount(system: Mapping[str, Any], what: str) -> str | None:
     percent = system.get(f"{what}_percent")
     if used is None and total is None and percent is None:
         return None
-    share = "" if percent is None else f" ({percent:.0f}%)"
+    share = f" ({percent:.0f}%)" if isinstance(percent, int | float) else ""
     return _pair_of(used, total, "GiB") + share
 
 
 def _pair_of(used: Any, total: Any, unit: str, digits: int = 1) -> str:
     if used is None and total is None:
         return UNKNOWN
-    known = ["?" if v is None else f"{v:.{digits}f}".removesuffix(".0") for v in (used, total)]
+    known = [
+        f"{v:.{digits}f}".removesuffix(".0") if isinstance(v, int | float) else "?"
+        for v in (used, total)
+    ]
     return f"{'/'.join(known)} {unit}".rstrip()
 
 

@@ -1,7 +1,7 @@
 """A node in the words and the shape of ``kubectl describe``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from citadel_k8s.cli.fabric.printing import table
 from citadel_k8s.cli.fabric.sections import figures, pair, section
@@ -70,7 +70,9 @@ def _labels(labels: Mapping[str, Any]) -> list[str]:
 def _addresses(detail: Mapping[str, Any], profile: Mapping[str, Any]) -> Iterable[str]:
     said = part(detail, "status").get("addresses")
     stated = part(part(detail, "object"), "status").get("addresses")
-    known: list[Any] = [*(said or stated or ())] or [profile.get("address")]
+    found = said or stated
+    named = cast("list[Any]", found) if isinstance(found, list) else []
+    known: list[Any] = named or [profile.get("address")]
     return dict.fromkeys(str(address) for address in known if address)
 
 

@@ -70,7 +70,8 @@ def node_of(row: Mapping[str, Any]) -> Node:
 def with_detail(node: Node, detail: Mapping[str, Any]) -> Node:
     """Give a node with what its last status says of each GPU besides."""
     status = part(detail, "status")
-    told = {gpu.get("index"): gpu for gpu in parts(part(status, "status") or status, "gpu")}
+    said = parts(part(status, "status") or status, "gpu")
+    told = {index: gpu for gpu in said if isinstance(index := gpu.get("index"), int)}
     if not told:
         return node
     gpus = tuple(_detailed(gpu, told.get(gpu.index, {})) for gpu in node.gpus)

@@ -357,3 +357,18 @@ def test_a_past_that_cannot_be_had_after_a_cut_does_not_end_a_watch(fleet: FakeF
     assert "what happened meanwhile is not known: it is away" in result.stderr
     assert "GpuLost" in result.stdout
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("odd", ["x", [1], {"a": 1}, 1, True])
+def test_a_status_of_another_shape_is_told_as_far_as_it_goes(fleet: FakeFleet, odd: Any):
+    said = {
+        "system": {"cpu_percent": odd, "memory_used_gb": odd, "memory_percent": odd},
+        "gpu": [{"index": odd, "memory_used_mb": odd, "power_watts": odd, "holders": odd}],
+        "services": [{"name": odd, "models": odd, "requests_running": odd}],
+        "collectors": odd,
+    }
+    status = {"addresses": odd, "status": said}
+    fleet.details["a"] = {"node": a_row("a"), "status": status, "complete": True}
+    result = RUNNER.invoke(fabric, ["describe", "a"])
+    assert result.exit_code == 0, result.output
+    assert "Services:" in result.stdout
