@@ -26,6 +26,8 @@ CONTAINER: Final = "agent"
 PORT: Final = 8080
 """Port of an agent that names none."""
 
+_FRESH: Final = {"fresh": "1"}
+_WHO: Final = "; this agent answers to who is known to it: an API asks for you, set CITADEL_API_URL"
 _BAD_GATEWAY: Final = range(502, 505)
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -57,22 +59,37 @@ async def ask_agent(client: KubeClient, node: str, node_id: str) -> dict[str, An
     metadata = part(pod, "metadata")
     space, name, port = str(metadata.get("namespace")), str(metadata.get("name")), _port(pod)
     where = f"the pod {space}/{name} at {part(pod, 'status').get('podIP')}"
-    path = f"/api/v1/namespaces/{quote(space)}/pods/{quote(name)}:{port}/proxy/status"
+    pods, one = f"/api/v1/namespaces/{quote(space)}/pods/", f"{quote(name)}:{port}/proxy/status"
     began = loop.time()
     try:
-        said = await client.request("GET", path, query={"fresh": "1"}, timeout=TIMEOUT)
+        try:
+            said = await client.request("GET", pods + one, query=_FRESH, timeout=TIMEOUT)
+        except KubeError as error:
+            if error.status not in _BAD_GATEWAY or "refused" in str(error):
+                raise
+            # An agent that speaks TLS alone hangs up on a question in clear.
+            said = await _by_tls(client, f"{pods}https:{one}", error)
     except KubeError as error:
         # An agent never says 403; and as the API server let this one list pods, 401 is the agent's.
         if error.status == _FORBIDDEN:
             raise
         step = _step(error)
-        return _failed(step, clip(str(error), TEXT_MAX), loop.time() - began)
+        why = _WHO if step == "auth" else ""
+        return _failed(step, clip(f"{error}{why}", TEXT_MAX), loop.time() - began)
     seconds = loop.time() - began
     if said.get("nodeId") not in {node_id, None}:
         other = clip(str(said.get("nodeId")))
         return _failed("identity", f"{where} says that it is {other}", seconds)
     answer = {"live": True, "seconds": round(seconds, 4), "address": where, "complete": True}
     return {**answer, "age": 0.0, "status": said}
+
+
+async def _by_tls(client: KubeClient, path: str, before: KubeError) -> dict[str, Any]:
+    """Ask by TLS; of two ways that both lead nowhere the first is told."""
+    try:
+        return await client.request("GET", path, query=_FRESH, timeout=TIMEOUT)
+    except KubeError as error:
+        raise (before if error.status in {0, *_BAD_GATEWAY} else error) from error
 
 
 async def _pod(client: KubeClient, node: str) -> Mapping[str, Any] | None:

@@ -287,6 +287,20 @@ async def test_the_step_at_which_a_question_ends_is_named(
     assert (told["live"], told["step"]) == (False, step)
 
 
+async def test_an_agent_that_hangs_up_in_clear_is_asked_by_tls(kube: FakeKube, fleet: ObjectFleet):
+    by_tls = PROXY.replace("pods/agent-x", "pods/https:agent-x")
+    kube.answers[by_tls] = {"nodeId": "a"}
+    hung_up = KubeError(503, "error trying to reach service: EOF")
+    assert (await asked_live(kube, fleet, hung_up))["live"] is True
+    kube.answers[by_tls] = KubeError(503, "tls: no certificate")
+    told = await asked_live(kube, fleet, hung_up)
+    assert (told["step"], "EOF" in told["message"]) == ("connect", True)
+    kube.answers[by_tls] = KubeError(401, "a client certificate is needed")
+    told = await asked_live(kube, fleet, hung_up)
+    assert told["step"] == "auth"
+    assert "CITADEL_API_URL" in told["message"]
+
+
 async def test_without_a_pod_the_api_is_what_to_ask(kube: FakeKube, fleet: ObjectFleet):
     kube.objects = [an_object("a")]
     kube.answers["/api/v1/pods"] = {"items": [{**POD, "status": {"phase": "Pending"}}]}
