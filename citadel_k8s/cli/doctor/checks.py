@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -116,7 +117,7 @@ class Checks:
         answers = await self._seen.mine(rights.OF_PEOPLE)
         user, _ = await unless_forbidden(self._seen.who)
         fix = f"kubectl create clusterrolebinding citadel-view-{_word(user)} "
-        fix += f"--clusterrole citadel-view --user {user or 'YOU'}"
+        fix += f"--clusterrole citadel-view --user {shlex.quote(user or 'YOU')}"
         said = f"you ({user})" if user else "you"
         needs = "needs create on selfsubjectaccessreviews"
         return [security.allowed("your-rights", said, answers, fix, refused=needs)]
@@ -248,4 +249,6 @@ class Checks:
 
 
 def _word(user: str | None) -> str:
-    return "".join(c if c.isalnum() else "-" for c in (user or "you").lower()).strip("-")[:40]
+    return "".join(
+        c if c.isascii() and c.isalnum() else "-" for c in (user or "you").lower()
+    ).strip("-")[:40]

@@ -4,15 +4,11 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from citadel_k8s.aio.clock import SystemClock
 from citadel_k8s.cli.fabric.options import Place
 from citadel_k8s.clients.fleet import FleetSource
 from citadel_k8s.errors import ConfigError
-
-MISSING: Final = "{} is not installed: pip install 'citadel-k8s[cli]'"
-"""What to say where a library of the extra is not there."""
 
 
 @asynccontextmanager
