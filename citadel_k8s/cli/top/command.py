@@ -1,7 +1,11 @@
 """``top``: the command."""
 
 import asyncio
+import os
+import signal
 import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
 
@@ -18,6 +22,8 @@ from citadel_k8s.cli.fabric.options import (
     TokenFile,
 )
 from citadel_k8s.errors import ConfigError
+
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Sort(StrEnum):
@@ -49,11 +55,35 @@ def top(
 ) -> None:
     """Show every GPU of the fleet, live."""
     place = Place(api, token_file, insecure, kubeconfig, context, timeout)
-    if once or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if once or not terminal():
         for line in asyncio.run(_picture(place, sort.value, words)):
             typer.echo(line)
         return
     asyncio.run(_live(place))
+
+
+def terminal() -> bool:
+    """Say whether there is a terminal that can be painted on."""
+    dumb = os.environ.get("TERM") == "dumb"
+    return sys.stdin.isatty() and sys.stdout.isatty() and not dumb
+
+
+@contextmanager
+def ended_by_signals(leave: Callable[[], object]) -> Generator[list[int]]:
+    """Have a signal end what is shown, so that the terminal is left as it was; tells which came."""
+    loop, ended = asyncio.get_running_loop(), list[int]()
+
+    def end(number: int) -> None:
+        ended.append(number)
+        leave()
+
+    for number in _ENDS:
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield ended
+    finally:
+        for number in _ENDS:
+            loop.remove_signal_handler(number)
 
 
 async def _picture(place: Place, sort: str, words: str) -> list[str]:
@@ -78,6 +108,9 @@ async def _live(place: Place) -> None:
         raise ConfigError(f"{error.name} is not there; pip install 'citadel-k8s[cli]'") from error
     async with opened(place) as source:
         app = Top(source, SystemClock())
-        await app.run_async()
+        with ended_by_signals(app.exit) as ended:
+            await app.run_async()
+    if ended:
+        raise typer.Exit(128 + ended[0])
     if app.failed is not None:
         raise app.failed
