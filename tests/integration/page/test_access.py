@@ -9,6 +9,7 @@ from tests.integration.page.conftest import Visit
 from tests.integration.page.line import Line
 from tests.integration.page.looking import link, row
 from tests.integration.page.plane import Org
+from tests.pagefixtures import fleet
 
 DEVICE = "api/fabric/device-auth"
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -182,3 +183,16 @@ async def test_another_orgs_nodes_are_not_there(org: Org, visit: Visit):
     await other.node("theirs-2").beat()
     await expect(page.get_by_test_id("node-row")).to_have_count(2)
     assert "gpu-00" not in await page.content()
+
+
+async def test_people_are_seen_by_admins_and_others_learn_which_role_they_have_in_which_org(
+    visit: Visit,
+):
+    page, _ = await visit.memory(fleet(2), "?tab=access")
+    await expect(page.get_by_test_id("people-table")).to_contain_text("ada@example.org")
+    await expect(page.get_by_test_id("cluster-table")).to_contain_text("prod-eu")
+
+    other, answers = await visit.memory(fleet(2), "?tab=access", answers={"role": "viewer"})
+
+    await expect(other.get_by_test_id("needs-admin")).to_contain_text("In Acme yours is viewer")
+    assert "GET /api/orgs/users" not in answers.asked

@@ -148,3 +148,19 @@ async def test_printed_it_is_dark_on_white_and_without_controls(visit: Visit):
     assert await page.evaluate(ground) in {"rgb(255, 255, 255)", "rgba(0, 0, 0, 0)"}
     await expect(page.get_by_test_id("pause")).to_be_hidden()
     await expect(page.get_by_test_id("node-row").first).to_be_visible()
+
+
+async def test_nothing_moves_where_somebody_asks_for_stillness(visit: Visit) -> None:
+    page, answers = await visit.memory(fleet(14))
+    await page.emulate_media(reduced_motion="reduce")
+    row = next(row for row in answers.rows if row["state"] == "Online")
+    moving = "document.getAnimations().length"
+    for cpu in (0.99, 0.01):
+        await answers.push("node", {"id": row["id"], "pulse": row["pulse"] | {"cpu": cpu}})
+        cell = page.locator(f"[data-node={row['id']}]").get_by_text(f"{cpu:.0%}".replace("%", " %"))
+        await expect(cell.first).to_be_visible()
+        assert await page.evaluate(moving) == 0
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await expect(drawer(page)).to_be_visible()
+    assert await page.evaluate(moving) == 0

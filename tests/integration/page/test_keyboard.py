@@ -126,3 +126,34 @@ async def test_where_the_focus_is_can_be_seen(visit: Visit):
             " return [s.outlineStyle, parseFloat(s.outlineWidth), s.boxShadow]; }"
         )
         assert (style[0] != "none" and style[1] >= 1) or style[2] != "none", style
+
+
+async def test_after_going_on_in_the_drawer_the_focus_is_at_the_node_last_shown(visit: Visit):
+    page, _ = await visit.memory(fleet(300))
+    rows = page.get_by_test_id("node-row")
+    await expect(rows.first).to_be_visible()
+    order = await rows.evaluate_all(ORDER)
+    keys = page.keyboard
+    await keys.press("j")
+    await keys.press("Enter")
+    await expect(drawer(page)).to_have_attribute("data-node", order[0])
+    for node in order[1:4]:
+        await keys.press("j")
+        await expect(drawer(page)).to_have_attribute("data-node", node)
+
+    await keys.press("Escape")
+
+    await expect(drawer(page)).to_have_count(0)
+    assert (await focused(page))["node"] == order[3]
+
+
+async def test_tabs_lead_past_the_chips_of_rows_where_the_keyboard_is_not(visit: Visit):
+    page, _ = await visit.memory(fleet(30))
+    rows = page.get_by_test_id("node-row")
+    await expect(rows).to_have_count(30)
+    inside = ":is(a, button):not([tabindex='-1'])"
+
+    assert await rows.locator(inside).count() == 0
+    await page.keyboard.press("j")
+    await expect(rows.first.locator(inside).first).to_be_attached()
+    assert await rows.locator(inside).count() == await rows.first.locator(inside).count()

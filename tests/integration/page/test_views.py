@@ -134,3 +134,31 @@ async def test_a_narrow_screen_begins_with_cards(visit: Visit):
     page, _ = await visit.memory(fleet(10), viewport=NARROW)
 
     await expect(page.get_by_test_id("node-card").first).to_be_visible()
+
+
+async def test_how_far_back_the_charts_go_is_in_the_address(visit: Visit):
+    page, answers = await visit.memory(fleet(3), "?node=gpu-node-0001&part=charts")
+    await expect(page.get_by_test_id("chart-load")).to_be_visible()
+    await page.get_by_text("6 h", exact=True).click()
+    await expect(page.get_by_test_id("chart-load")).to_be_visible()
+
+    other, _ = await visit.memory(fleet(3), page.url.removeprefix(answers.url))
+
+    await expect(other.get_by_label("6 h", exact=True)).to_be_checked()
+
+
+async def test_a_server_of_another_version_offers_its_page_and_takes_nothing_away(visit: Visit):
+    page, answers = await visit.memory(fleet(3))
+    await link(page, "live")
+    banner = page.get_by_test_id("banner")
+    await expect(banner).to_have_count(0)
+
+    answers.settings = {"version": "0.2.0"}
+    await answers.cut()
+
+    await expect(banner).to_contain_text("0.2.0")
+    await expect(page.get_by_test_id("node-row")).to_have_count(3)
+    async with page.expect_navigation():
+        await banner.get_by_role("button").click()
+    await link(page, "live")
+    await expect(banner).to_have_count(0)

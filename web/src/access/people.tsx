@@ -50,7 +50,7 @@ function Line({ user }: { user: UserView }) {
         {own ? <span class="soft"> ({text.you})</span> : null}
       </th>
       <td data-name={column.email}>
-        {user.email ? <Said text={user.email} max={NAME_MAX} /> : access.unknown}
+        {user.email ? <Said text={user.email} max={NAME_MAX} /> : text.noEmail}
       </td>
       <td data-name={column.role}>{user.role}</td>
       <td data-name={column.by}>{text.by[user.signsInBy] ?? user.signsInBy}</td>

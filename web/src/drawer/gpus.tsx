@@ -20,6 +20,9 @@ const OPEN_MAX = 2;
 const HOT_CELSIUS = 90;
 /** The agent calls a GPU degraded from here on (`TemperatureHigh`). */
 
+const ELSEWHERE = /^(pod|container|process|engine|host)/;
+/** Sources that look at something else: why they are silent says nothing of GPUs. */
+
 const SCALE_CELSIUS = 110;
 /** The end of the bar: no GPU that answers is hotter. */
 
@@ -66,7 +69,7 @@ function Silent({ collectors }: { collectors: readonly Collector[] | null | unde
 /** Why sources say nothing, in the agent's own words. */
 function Reasons({ collectors }: { collectors: readonly Collector[] | null | undefined }) {
   const said = (collectors ?? []).filter(
-    (one) => one.state !== "ok" && (one.reason || one.message),
+    (one) => one.state !== "ok" && (one.reason || one.message) && !ELSEWHERE.test(one.name),
   );
   if (said.length === 0) return null;
   return (

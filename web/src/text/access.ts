@@ -142,6 +142,7 @@ export const access = {
     disabled: "locked out",
     you: "you",
     none: "Nobody is let in yet.",
+    noEmail: "none",
     failed: (why: string) => `People cannot be had: ${why}.`,
   },
 
