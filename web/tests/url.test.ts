@@ -27,6 +27,9 @@ test("a place survives its address", () => {
 test("what an address says that the page does not know is left aside", () => {
   expect(read("/?tab=<script>&view=list&foo=bar")).toEqual(NOWHERE);
   expect(read(`/?q=${"x".repeat(10_000)}`).q).toHaveLength(512);
+  // Half of a letter could not even be asked for.
+  const { node } = read(`/?node=${"x".repeat(511)}${encodeURIComponent("😀")}`);
+  expect(encodeURIComponent(node)).toBe("x".repeat(511));
 });
 
 test("the address on a device's screen leads to the approval with its code", () => {

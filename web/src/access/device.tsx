@@ -9,6 +9,7 @@ import { span } from "../units";
 import { soundNode } from "./code";
 import type { Pending } from "./enrolment";
 import { Field } from "./field";
+import { useSeen } from "./seen";
 
 const text = access.enrol;
 const TOLD_MAX = 120;
@@ -23,6 +24,7 @@ interface Props {
 
 export function Device({ device, busy, error, onDecide }: Props) {
   const [nodeId, setNodeId] = useState(device.node_id ?? "");
+  const seen = useSeen();
   // Left empty, the API makes one out of the name; it says so where it cannot.
   const sound = nodeId === "" || soundNode(nodeId);
   return (
@@ -53,7 +55,7 @@ export function Device({ device, busy, error, onDecide }: Props) {
           type="button"
           class="button button-main"
           data-testid="enrol-approve"
-          disabled={busy || !sound}
+          disabled={busy || !sound || !seen}
           onClick={() => onDecide("approve", nodeId || null)}
         >
           {text.approve}

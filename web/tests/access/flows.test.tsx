@@ -81,6 +81,8 @@ test("a device is looked at before it is let in, as the node that somebody names
   await press("enrol-look");
   await vi.waitFor(() => expect(find("enrol-device")?.textContent).toContain("<b>gpu-3</b>"));
   expect(root.querySelector("b")).toBeNull();
+  const approve = find("enrol-approve") as HTMLButtonElement;
+  await vi.waitFor(() => expect(approve.disabled).toBe(false), 3000);
   await press("enrol-approve");
   await vi.waitFor(() => expect(find("enrol-done")?.textContent).toContain("Let in as gpu-3"));
   expect(asked.at(-1)?.body).toEqual({ user_code: "BCDF-GHJK", node_id: "gpu-3" });
