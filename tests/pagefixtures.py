@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from playwright.async_api import Page, Route
 
 from citadel_k8s.api.page.policy import PAGE_HEADERS
-from tests.pagerows import NOW, Row, detail, fleet, hostile, rfc
+from tests.pagerows import CLUSTER, NOW, PEOPLE, Row, detail, fleet, hostile, rfc
 
 __all__ = ["Answers", "answer", "detail", "fleet", "hostile"]
 
@@ -71,19 +71,6 @@ SETTINGS = {
     "staleSeconds": 45,
     "timeoutSeconds": 100,
     "liveDeadlineSeconds": 3,
-}
-
-PEOPLE = [
-    {"userId": "u1", "name": "Ada", "email": "ada@example.org", "role": "admin"},
-    {"userId": "u2", "name": "Grace", "email": None, "role": "viewer"},
-]
-
-CLUSTER = {
-    "clusterId": "prod-eu",
-    "issuer": "https://kubernetes.default.svc.cluster.local",
-    "audience": "citadel",
-    "serviceAccounts": ["citadel:citadel-agent"],
-    "keys": ["k1"],
 }
 
 

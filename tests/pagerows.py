@@ -49,6 +49,19 @@ EVIL = (
 )
 """Texts that somebody may send as a name: markup, overrides, floods, controls (and no NUL)."""
 
+PEOPLE = [
+    {"userId": "u1", "name": "Ada", "email": "ada@example.org", "role": "admin"},
+    {"userId": "u2", "name": "Grace", "email": None, "role": "viewer"},
+]
+
+CLUSTER = {
+    "clusterId": "prod-eu",
+    "issuer": "https://kubernetes.default.svc.cluster.local",
+    "audience": "citadel",
+    "serviceAccounts": ["citadel:citadel-agent"],
+    "keys": ["k1"],
+}
+
 
 def rfc(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
