@@ -11,6 +11,8 @@ from citadel_k8s.collectors.lines import clean
 BUSY_PERCENT = 5
 """Utilization from which a GPU is busy. Source: the wire contract's idle rule, as the API's."""
 
+_GIVEN_UP = "Decommissioned"
+
 
 @dataclass(slots=True)
 class Link:
@@ -69,8 +71,7 @@ class Fleet:
         elif change.kind == "node" and change.row is not None:
             self._set(change.row)
         elif change.kind == "gone":
-            for known in (self.nodes, self.rows, self._details):
-                known.pop(change.id, None)
+            self._forget(change.id)
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Forget all nodes and take these."""
@@ -101,9 +102,17 @@ class Fleet:
 
     def _set(self, row: Mapping[str, Any]) -> None:
         node = node_of(row)
+        if node.state == _GIVEN_UP:
+            # Told once more by the worker after it is gone: no list has such nodes.
+            self._forget(node.id)
+            return
         self.rows[node.id] = row
         told = self._details.get(node.id)
         self.nodes[node.id] = node if told is None else with_detail(node, told)
+
+    def _forget(self, node_id: str) -> None:
+        for known in (self.nodes, self.rows, self._details):
+            known.pop(node_id, None)
 
 
 def trusted(node: Node, gpu: Gpu) -> int | None:
