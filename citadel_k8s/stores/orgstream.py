@@ -22,6 +22,11 @@ ARRIVALS_SLACK: Final = 20
 for another day, at one heartbeat of twenty: two commands less for each of the others."""
 
 
+ARRIVALS_BEGUN: Final = 3
+"""Arrivals up to which a list is given its day each time: that of the first can be lost with a
+worker that ends in between, and a node that says no more would leave it there for good."""
+
+
 class LastWord(NamedTuple):
     """A node, the status that it sent, whole, and when it was heard, as `Arrival.text` gives it."""
 
@@ -100,9 +105,9 @@ class OrgStreams:
         for (key, arrivals), length in zip(heard, lengths, strict=True):
             if length > ARRIVALS_KEPT + ARRIVALS_SLACK:
                 cuts.ltrim(key, -ARRIVALS_KEPT, -1)
-            elif length > len(arrivals):
+            elif length > len(arrivals) + ARRIVALS_BEGUN:
                 continue
-            # It began with these, or was cut.
+            # It began of late, or was cut.
             cuts.expire(key, LAST_STATUS_SECONDS)
         await cuts.execute()
 

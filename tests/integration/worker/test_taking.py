@@ -325,6 +325,15 @@ async def test_lists_of_arrivals_are_cut_now_and_then_and_kept_on_for_another_da
     assert len(await arrivals(world)) == 61
 
 
+async def test_a_list_that_was_begun_by_a_worker_that_ended_is_not_kept_for_good(world: World):
+    hand = await world.hand()
+    key = "org:acme:node:n1:arrivals"
+    await world.redis.rpush(key, "1 1 0")
+    await world.send(message(bootId="b1", seq=1))
+    await hand.take()
+    assert await world.redis.ttl(key) > 86_000
+
+
 async def test_a_backlog_of_one_node_fills_its_list_and_no_more(world: World):
     hand = await world.hand()
     for seq in range(1, 101):
