@@ -96,8 +96,9 @@ def takes_gzip(accepted: str) -> bool:
     """Say whether an ``Accept-Encoding`` takes gzip."""
     for part in accepted.split(","):
         name, _, weight = part.partition(";")
-        if name.strip() == "gzip":
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+        if name.strip().lower() == "gzip":
+            head, _, zeros = weight.replace(" ", "").lower().partition("=0")
+            return not (head == "q" and not zeros.strip(".0"))
     return False
 
 
