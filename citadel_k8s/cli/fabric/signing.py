@@ -1,5 +1,6 @@
 """``login`` and ``logout``: a person's session with the API, kept for the next commands."""
 
+import sys
 from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,10 +12,19 @@ from citadel_k8s.errors import CitadelError, ConfigError
 LINK_PATH = "/api/session/link"
 """Where login links lead."""
 
+LINK_MAX = 4096
+"""Letters read of a link; one has some hundred."""
+
+_UNAUTHORIZED = 401
+
 
 def login(
     link: Annotated[
-        str, typer.Argument(help="A login link, as `citadel-k8s user link` or an admin gives it.")
+        str,
+        typer.Argument(
+            help="A login link, as `citadel-k8s user link` or an admin gives it; - reads it from "
+            "standard input, where no list of processes shows it."
+        ),
     ],
     *,
     insecure: Insecure = False,
@@ -27,7 +37,7 @@ def login(
     from citadel_k8s.cli.fabric.sessions import keep_session  # noqa: PLC0415
     from citadel_k8s.clients.fabrichttp import api_base  # noqa: PLC0415
 
-    base, secret = taken_apart(link)
+    base, secret = taken_apart(sys.stdin.readline(LINK_MAX) if link == "-" else link)
     base = api_base(base, insecure=insecure)
     file = keep_session(base, asyncio.run(_redeemed(base, secret, timeout)))
     note(f"Signed in at {base}; the session is kept in {file}.")
@@ -90,9 +100,14 @@ async def _redeemed(base: str, secret: str, timeout: float) -> str:
 
 async def _ended(base: str, secret: str, timeout: float) -> None:
     from citadel_k8s.clients.fabrichttp import ApiHttp  # noqa: PLC0415
+    from citadel_k8s.clients.fleet import FleetError  # noqa: PLC0415
 
     http = ApiHttp(base, secret, timeout=timeout)
     try:
         await http.change("DELETE", "/api/session")
+    except FleetError as error:
+        # A session that is over already is what was asked for.
+        if error.status != _UNAUTHORIZED:
+            raise
     finally:
         await http.close()

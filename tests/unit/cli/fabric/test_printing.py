@@ -81,7 +81,9 @@ def test_a_watch_keeps_its_columns_and_only_widens_them():
     assert columns.line(["a", "b"]) == "a          b"
 
 
-@pytest.mark.parametrize("text", ["\x1b[2J", "\u202e", "\x9b", "\ud800", "モデル"])
+@pytest.mark.parametrize(
+    "text", ["\x1b[2J", "\u202e", "\x85", "\ud800", "\U0001f600", "- a: b", "null"]
+)
 def test_documents_are_plain_and_say_the_same(text: str):
     as_json, as_yaml = (document({"a": text}, form) for form in ("json", "yaml"))
     assert as_json.isascii()
@@ -94,3 +96,15 @@ def test_documents_are_plain_and_say_the_same(text: str):
 def test_lines_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]):
     echo(["a", "b"])
     assert capsys.readouterr().out == "a\nb\n"
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+@pytest.mark.parametrize(
+    "text", ["\x1b[2J", "\u202e", "\x85", "\ud800", "\U0001f600", "- a: b", "null"]
+)
+def test_a_document_comes_out_as_it_went_in_and_cannot_act(form: str, text: str):
+    said = document([{"name": text}], form)
+    assert said.isascii()
+    assert all(line.isprintable() for line in said.split("\n"))
+    if text != "\ud800" or form == "json":
+        assert yaml.safe_load(said) == [{"name": text}] or json.loads(said) == [{"name": text}]

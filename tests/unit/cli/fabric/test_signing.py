@@ -2,9 +2,14 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from citadel_k8s.cli.fabric import signing
+from citadel_k8s.cli.fabric.app import fabric
 from citadel_k8s.cli.fabric.sessions import forget_session, keep_session, kept_session
 from citadel_k8s.cli.fabric.signing import taken_apart
+from citadel_k8s.clients.fabrichttp import ApiHttp
+from citadel_k8s.clients.fleet import FleetError
 from citadel_k8s.errors import ConfigError
 
 BASE = "https://api.example.org"
@@ -108,3 +113,34 @@ def test_what_is_no_link_is_refused_without_being_told(link: str):
     with pytest.raises(ConfigError, match="no login link") as caught:
         taken_apart(link)
     assert "cl_secret" not in str(caught.value)
+
+
+def test_a_link_is_read_where_no_list_of_processes_shows_it(monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[str, str]] = []
+
+    async def redeemed(base: str, secret: str, _timeout: float) -> str:
+        asked.append((base, secret))
+        return "cs_secret"
+
+    monkeypatch.setattr(signing, "_redeemed", redeemed)
+    link = f"{BASE}/api/session/link?token=cl_secret\n"
+    result = CliRunner().invoke(fabric, ["login", "-"], input=link)
+    assert result.exit_code == 0
+    assert asked == [(BASE, "cl_secret")]
+    assert kept_session(BASE) == "cs_secret"
+
+
+@pytest.mark.parametrize(("status", "code"), [(204, 0), (401, 0), (503, 1)])
+def test_a_session_that_is_over_already_is_signed_out(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: int
+):
+    async def change(*_: object) -> dict[str, str]:
+        if status != 204:
+            raise FleetError("it says no", status=status)
+        return {}
+
+    monkeypatch.setattr(ApiHttp, "change", change)
+    keep_session(BASE, "cs_secret")
+    result = CliRunner().invoke(fabric, ["logout", "--api", BASE])
+    assert result.exit_code == code
+    assert kept_session(BASE) is None

@@ -136,7 +136,10 @@ def test_a_picture_is_plain_text():
     assert not any("\x1b" in line for line in told)
 
 
-def test_without_a_terminal_one_picture_is_asked_for(tmp_path: Path):
+def test_without_a_terminal_one_picture_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("CITADEL_API_URL", raising=False)
     file = tmp_path / "kube.conf"
     file.write_text(json.dumps({"nonsense": True}))
     result = CliRunner().invoke(fabric, ["top", "--kubeconfig", str(file)])
