@@ -33,6 +33,11 @@ export async function loadSession(signal?: AbortSignal): Promise<void> {
   }
 }
 
+/** Look whose page it is by now; cookies are those of all tabs. */
+export function askWho(): void {
+  loadSession().catch(() => undefined);
+}
+
 /** End the session, here and on the server. Throws `ApiError` if the server did not hear of it. */
 export async function signOut(): Promise<void> {
   await ask("/api/session", { method: "DELETE" });

@@ -2,13 +2,16 @@
 
 import { effect, untracked } from "@preact/signals";
 import { doubtful, startClock } from "../fleet/clock";
-import { loadSession, session } from "../fleet/session";
+import { askWho, session } from "../fleet/session";
 import { followGone } from "./gone";
 import { Line } from "./line";
 import { linkSignal } from "./link";
 
 const CLOCK_MS = 5000;
 /** How often is looked whether the machine slept. */
+
+const HIDDEN_MS = 15_000;
+/** After which a hidden tab leaves its stream to others; who only looks elsewhere loses nothing. */
 
 const WHO_MS = 60_000;
 /** How often is asked whose page it is: a paused one hears of no end. */
@@ -28,27 +31,35 @@ export function startLive(): () => void {
   };
   const looking = setInterval(look, CLOCK_MS);
   const who = () => {
-    const seen = session.peek() && document.visibilityState !== "hidden";
-    if (seen) loadSession().catch(() => undefined);
+    if (session.peek() && document.visibilityState !== "hidden") askWho();
   };
   const asking = setInterval(who, WHO_MS);
-  const back = () => {
+  let hiding: ReturnType<typeof setTimeout> | undefined;
+  const turn = () => {
+    clearTimeout(hiding);
+    if (document.visibilityState === "hidden") {
+      hiding = setTimeout(() => mine.aside(true), HIDDEN_MS);
+      return;
+    }
+    mine.aside(false);
     who();
-    if (document.visibilityState === "hidden" || settled()) return;
+    if (settled()) return;
     look();
     mine.hurry();
   };
-  addEventListener("online", back);
-  document.addEventListener("visibilitychange", back);
+  addEventListener("online", turn);
+  document.addEventListener("visibilitychange", turn);
   mine.run();
+  turn();
   // Signed out by a button, not by an answer: the stream would go on until the server looks.
   const stopSession = effect(() => {
     if (session.value === null) untracked(() => mine.signedOut());
   });
   return () => {
     stopSession();
-    removeEventListener("online", back);
-    document.removeEventListener("visibilitychange", back);
+    clearTimeout(hiding);
+    removeEventListener("online", turn);
+    document.removeEventListener("visibilitychange", turn);
     clearInterval(looking);
     clearInterval(asking);
     stopClock();

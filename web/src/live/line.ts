@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api/http";
 import { learn } from "../fleet/clock";
-import { endSession, loadSession } from "../fleet/session";
+import { askWho, endSession } from "../fleet/session";
 import { loadSettings } from "../fleet/settings";
 import { apply } from "../fleet/store";
 import { Frame } from "./frame";
@@ -43,6 +43,7 @@ export class Line {
   #position: string | null = null;
   #etag: string | null = null;
   #loaded = false;
+  #aside = false;
   #failures = 0;
 
   run(): void {
@@ -73,6 +74,15 @@ export class Line {
     this.#early.abort();
   }
 
+  /**
+   * Leave the stream alone, or have it again: over HTTP/1.1 browsers have six connections for all
+   * tabs, and a seventh tab would not even load. Aside, the list is asked for each half minute.
+   */
+  aside(aside: boolean): void {
+    if (aside && !this.#aside) this.reconnect();
+    this.#aside = aside;
+  }
+
   async #loop(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const again = new AbortController();
@@ -91,12 +101,12 @@ export class Line {
       const failure = await this.#list(signal);
       if (failure) return failure;
     }
-    if (signal.aborted) return ended("");
+    if (signal.aborted || this.#aside) return ended("", { hopeless: this.#aside });
     const opened = () => {
       linkSignal.value = { kind: "live" };
       // Another replica may answer, of another version.
       void loadSettings().catch(() => undefined);
-      this.#askWho();
+      askWho();
     };
     return follow(this.#position, { opened, event: (event) => this.#event(event) }, signal);
   }
@@ -112,12 +122,13 @@ export class Line {
 
   /** Ask for the list until it is time to try the stream again; gives what failed, if that did. */
   async #poll(outcome: Ended, stop: AbortSignal): Promise<Ended | null> {
+    const aside = this.#aside;
     for (let asked = 0; asked < POLLS; asked += 1) {
       const failure = await this.#list(stop);
-      if (failure || stop.aborted) return failure;
-      linkSignal.value = { kind: "polling", why: outcome.why };
+      if (failure || stop.aborted || aside !== this.#aside) return failure;
+      if (!aside) linkSignal.value = { kind: "polling", why: outcome.why };
       await this.#wait(POLL_MS, stop);
-      if (stop.aborted) return null;
+      if (stop.aborted || aside !== this.#aside) return null;
     }
     return null;
   }
@@ -143,7 +154,7 @@ export class Line {
         this.#inbox.put({ kind: "snapshot", rows });
         this.#flush();
       }
-      if (this.#loaded) this.#askWho();
+      if (this.#loaded) askWho();
       this.#loaded = true;
       return null;
     } catch (error) {
@@ -169,11 +180,6 @@ export class Line {
     if (change?.kind === "snapshot") this.#loaded = true;
     this.#etag = null;
     this.#position = positionOf(event.id) ?? this.#position;
-  }
-
-  /** Cookies are those of all tabs: what answers now may be another org. */
-  #askWho(): void {
-    void loadSession().catch(() => undefined);
   }
 
   #flush(): void {

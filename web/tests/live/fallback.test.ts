@@ -397,3 +397,37 @@ test("an answer about those who were given up that comes after the session stays
   server.listReply = listReply;
   go({ state: "" }, "replace");
 });
+
+test("a hidden tab leaves its stream to others, and is live at once when it is looked at", async () => {
+  const turn = (state: "hidden" | "visible") => {
+    vi.spyOn(document, "visibilityState", "get").mockReturnValue(state);
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+  await begin();
+  server.last.event("gone", { id: "b" }, "2-0");
+  await tick();
+  turn("hidden");
+  await tick(14_000);
+  turn("visible");
+  server.last.event("time", { now: new Date().toISOString() });
+  await tick(20_000);
+  expect(server.streams).toHaveLength(1);
+  expect(server.last.signal.aborted).toBe(false);
+
+  turn("hidden");
+  await tick(16_000);
+  expect(server.last.signal.aborted).toBe(true);
+  server.rows = [summary("c")];
+  server.etag = '"v2"';
+  server.position = "3-0";
+  await tick(600_000);
+  expect(server.streams).toHaveLength(1);
+  expect(server.lists).toBeGreaterThan(15);
+  expect(ids()).toBe("c");
+
+  turn("visible");
+  await tick();
+  expect(server.streams).toHaveLength(2);
+  expect(server.last.lastId).toBe("3-0");
+  expect(kind()).toBe("live");
+});
