@@ -143,6 +143,7 @@ def test_each_banner_is_told(name: str):
         ("live/stream.ts", "SILENT_MS", "{:g} s without a byte"),
         ("live/stream.ts", "HEAD_MS", "nothing came for {:g} s"),
         ("live/line.ts", "POLL_MS", "every {:g} s, with its ETag"),
+        ("live/connection.ts", "HIDDEN_MS", "hidden for {:g} s leaves its stream"),
         ("live/pause.ts", "LONGEST_MS", "doubled up to {:g} s"),
         ("live/pause.ts", "FIRST_MS", "tried again after {:g} s"),
         ("shell/banners.tsx", "DOWN_AFTER_MS", "gone for {:g} s"),
