@@ -6,7 +6,7 @@ const FIRST = [
   /node_modules\/(preact|@preact)\//,
   /src\/(main\.tsx|units\.ts|url\.ts|style\/|api\/|live\/)/,
   /src\/fleet\/(?!trend|pasts)/,
-  /src\/nodes\/(?!cards|columnlist|empty|legend|spark)/,
+  /src\/nodes\/(?!cards|columnlist|empty|legend|modellist|spark)/,
   /src\/shell\/(?!account|help|signin|logintoken)/,
   /src\/parts\/(?!dialog|nodelink|table|index)/,
   /src\/text\/(shell|parts|nodes|fleet|live)\.ts/,

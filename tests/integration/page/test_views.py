@@ -1,5 +1,6 @@
 """Views are in the address, choices are kept, empty ones teach, and without a stream it polls."""
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.async_api import expect
@@ -13,6 +14,7 @@ async def test_a_view_can_be_sent_to_somebody_else(visit: Visit):
     page, answers = await visit.memory(fleet(40))
     await page.get_by_test_id("count-Online").click()
     await page.get_by_test_id("filter-search").fill("h100")
+    await expect(page).to_have_url(re.compile("q=h100"))
     await page.get_by_test_id("view-cards").click()
     cards = page.get_by_test_id("node-card")
     await expect(cards.first).to_be_visible()
@@ -162,3 +164,19 @@ async def test_a_server_of_another_version_offers_its_page_and_takes_nothing_awa
         await banner.get_by_role("button").click()
     await link(page, "live")
     await expect(banner).to_have_count(0)
+
+
+async def test_models_that_had_no_room_are_shown_by_the_button_that_counts_them(visit: Visit):
+    page, answers = await visit.memory(fleet(30))
+    more = page.locator(".models-more").first
+    await expect(more).to_be_visible()
+    node = await page.locator("[data-node]").filter(has=more).first.get_attribute("data-node")
+    served = next(one["profile"]["models"] for one in answers.rows if one["id"] == node)
+
+    await more.click()
+
+    box = page.get_by_role("dialog", name=f"Models of {node}")
+    await expect(box.get_by_test_id("model-chip")).to_have_count(len(served))
+    await expect(box.get_by_test_id("model-chip").first).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(box).to_have_count(0)

@@ -2,9 +2,9 @@
 
 import "./models.css";
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
 import type { Row } from "../fleet/row";
 import { Chip, cut } from "../parts";
+import { later } from "../shell/later";
 import { nodesText as words } from "../text/nodes";
 import { UNKNOWN } from "../units";
 import { go } from "../url";
@@ -19,14 +19,20 @@ interface Opened {
   readonly at: DOMRect;
 }
 
-const opened = signal<Opened | null>(null);
+/** Whose models are all shown, and beside what. */
+export const opened = signal<Opened | null>(null);
+
+const List = later(
+  () => import("./modellist"),
+  () => null,
+);
 
 function pick(model: string): void {
   opened.value = null;
   go({ model });
 }
 
-function ModelChip({ model, tab }: { model: string; tab?: number }) {
+export function ModelChip({ model, tab }: { model: string; tab?: number }) {
   return (
     <Chip
       text={shortModel(model)}
@@ -82,37 +88,7 @@ export function ModelChips({ row, most, tab }: ModelChipsProps) {
   );
 }
 
-/** All models of one node, above everything; one for the whole list. */
+/** All models of one node, where they are asked for; one for the whole list. */
 export function ModelList() {
-  const box = useRef<HTMLDivElement>(null);
-  const shown = opened.value;
-  useEffect(() => {
-    const list = box.current;
-    if (!shown || !list) return;
-    list.showPopover?.();
-    const { innerWidth: wide, innerHeight: high } = window;
-    const size = list.getBoundingClientRect();
-    list.style.left = `${Math.max(8, Math.min(shown.at.left, wide - size.width - 8))}px`;
-    const below = shown.at.bottom + 4;
-    const top = below + size.height > high - 8 ? shown.at.top - size.height - 4 : below;
-    list.style.top = `${Math.max(8, top)}px`;
-    list.querySelector<HTMLElement>("button")?.focus();
-  }, [shown]);
-  if (!shown) return null;
-  return (
-    <div
-      ref={box}
-      class="models-list"
-      popover="auto"
-      role="dialog"
-      aria-label={words.modelsOf(cut(shown.name, 64))}
-      onToggle={(event) => {
-        if (event.newState === "closed") opened.value = null;
-      }}
-    >
-      {shown.models.map((model) => (
-        <ModelChip key={model} model={model} />
-      ))}
-    </div>
-  );
+  return opened.value ? <List /> : null;
 }

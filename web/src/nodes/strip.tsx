@@ -83,7 +83,7 @@ export function noGpuText(row: Row): string {
 
 function NoGpus({ row }: { row: Row }) {
   return (
-    <span class="strip-none" data-testid="gpu-strip">
+    <span class="strip-none" data-testid="gpu-strip" title={words.noGpusWhy}>
       <Said text={noGpuText(row)} max={60} />
     </span>
   );

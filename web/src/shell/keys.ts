@@ -1,6 +1,6 @@
 /** Shortcuts of one key: silent while somebody types, and behind a modal dialog. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export type Keys = Readonly<Record<string, (event: KeyboardEvent) => void>>;
 
@@ -22,7 +22,8 @@ export function typing(target: EventTarget | null): boolean {
 export function useKeys(keys: Keys, where: "page" | "dialog" = "page"): void {
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  // At once, not after the next frame: of keys that follow each other quickly none is lost.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       const act = heard(event, where) ? latest.current[event.key] : undefined;
       if (!act) return;

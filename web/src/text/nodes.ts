@@ -92,6 +92,7 @@ export const nodesText = {
   gpuKinds: (number: number) => (number === 1 ? "+1 kind" : `+${count(number)} kinds`),
   noGpu: (reason: string) => `no GPU: ${reason}`,
   noGpus: "no GPUs reported",
+  noGpusWhy: "The node's details say why",
   none: "none",
   modelTitle: (id: string) =>
     `${id}\nServed by a healthy service; its engine stands in the node's details. Pick to see all nodes that serve it.`,
