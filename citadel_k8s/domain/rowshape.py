@@ -43,13 +43,14 @@ def _figure(value: Any) -> bool:
 
 def _list_of(check: Check) -> Check:
     def checked(value: Any) -> bool:
-        return isinstance(value, list) and all(map(check, cast("list[Any]", value)))
+        items: list[Any] | None = value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType]
+        return items is not None and all(map(check, items))
 
     return checked
 
 
 def _gpu(value: Any) -> bool:
-    figures: list[Any] = cast("list[Any]", value) if isinstance(value, list) else []
+    figures: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
     return len(figures) == _FIGURES and all(one is None or _figure(one) for one in figures)
 
 

@@ -116,7 +116,7 @@ def _holder(one: Mapping[str, Any]) -> str:
 
 def _service(service: Mapping[str, Any]) -> list[str]:
     found = service.get("models")
-    models = cast("list[Any]", found) if isinstance(found, list) else None
+    models: list[Any] | None = found if isinstance(found, list) else None  # pyright: ignore[reportUnknownVariableType]
     running, waiting = service.get("requests_running"), service.get("requests_waiting")
     return [
         str(service.get("name")),

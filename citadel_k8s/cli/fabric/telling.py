@@ -1,7 +1,7 @@
 """A node in the words and the shape of ``kubectl describe``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from citadel_k8s.cli.fabric.printing import table
 from citadel_k8s.cli.fabric.sections import figures, pair, section
@@ -71,7 +71,7 @@ def _addresses(detail: Mapping[str, Any], profile: Mapping[str, Any]) -> Iterabl
     said = part(detail, "status").get("addresses")
     stated = part(part(detail, "object"), "status").get("addresses")
     found = said or stated
-    named = cast("list[Any]", found) if isinstance(found, list) else []
+    named: list[Any] = found if isinstance(found, list) else []  # pyright: ignore[reportUnknownVariableType]
     known: list[Any] = named or [profile.get("address")]
     return dict.fromkeys(str(address) for address in known if address)
 
