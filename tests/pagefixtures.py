@@ -318,11 +318,11 @@ def _trend(name: str) -> dict[str, list[float | None]]:
 
 
 def _walk(dice: random.Random, count: int, gap: int, step: float = 0.12) -> list[float | None]:
-    """Give a load that wanders between 0 and 1, with a gap of three."""
+    """Give a load that wanders between 0 and 1, with a gap."""
     at, line = dice.uniform(0.3, 0.9), list[float | None]()
     for number in range(count):
         at = min(0.99, max(0.02, at + dice.uniform(-step, step)))
-        line.append(None if gap <= number < gap + 3 else round(at, 4))
+        line.append(None if gap <= number < gap + max(1, count // 24) else round(at, 4))
     return line
 
 
@@ -344,13 +344,13 @@ def _history(now: Any, span: str) -> Row:
 
 
 HAPPENED = (
-    ("state", "HeartbeatLost", "no heartbeat for 100 s", "Offline", "Online"),
-    ("xid", "GPUXid", "GPU 3: Xid 79, GPU fell off the bus", None, None),
+    ("state", "AgentSilent", "no heartbeat for 100 s", "Offline", "Online"),
+    ("xid", "GpuLost", "GPU 3: Xid 79, GPU fell off the bus", None, None),
     ("fault", "ServiceUnhealthy", "vllm on port 8000 refuses connections", None, None),
-    ("state", "HeartbeatReceived", "", "Online", "Offline"),
+    ("state", "Heartbeat", "reports on time", "Online", "Offline"),
     ("config", "ConfigurationApplied", "revision r7", None, None),
     ("node", "NodeJoined", "", None, None),
-    ("state", "Drain", "the node is cordoned", "Draining", "Online"),
+    ("state", "Terminating", "said goodbye", "Draining", "Online"),
 )
 
 

@@ -26,11 +26,11 @@ MODELS = (
 )
 STATES = (
     *(("Online", None, None, 4),) * 12,
-    ("Degraded", "GPUXid", "GPU 3 fell off the bus (Xid 79); drain the node and reset it", 4),
+    ("Degraded", "GpuLost", "GPU 3 fell off the bus (Xid 79); drain the node and reset it", 4),
     ("Degraded", "ServiceUnhealthy", "vllm on port 8000 refuses connections", 4),
     ("Stale", "HeartbeatLate", "no heartbeat for 61 s", 61),
-    ("Offline", "HeartbeatLost", "no heartbeat for 14 min; the node refuses connections", 840),
-    ("Draining", "Drain", "the node is cordoned", 20),
+    ("Offline", "AgentSilent", "no heartbeat for 14 min; the node refuses connections", 840),
+    ("Draining", "Terminating", "said goodbye", 20),
     ("Unknown", "NeverReported", None, None),
 )
 EVIL = (
@@ -95,7 +95,7 @@ def _row(dice: random.Random, number: int, gpus: int, now: datetime) -> Row:
         "services": dice.randint(1, 3),
         "driver": "570.86.15",
     }
-    row["pulse"] = _pulse(dice, gpus, failed=reason == "GPUXid")
+    row["pulse"] = _pulse(dice, gpus, failed=reason == "GpuLost")
     return _with_gaps(row, number)
 
 
@@ -254,14 +254,14 @@ def _gpu(index: int, model: str | None, told: list[int | None]) -> Row:
         gpu["xids"] = [xid | {"name": "GPU fell off the bus", "severity": "fatal"}]
         gpu["verdicts"] = [
             {
-                "reason": "GPULost",
+                "reason": "GpuLost",
                 "severity": "fatal",
                 "cause": "The GPU does not answer on the bus.",
                 "remedy": "Drain the node and reset it.",
                 "message": "GPU 3 fell off the bus (Xid 79)",
             }
         ]
-        return gpu | {"reason": "GPULost", "message": "fell off the bus"}
+        return gpu | {"reason": "GpuLost", "message": "fell off the bus"}
     if busy is None or used is None:
         return gpu
     gpu |= {

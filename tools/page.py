@@ -31,7 +31,7 @@ NPM = NODE / "lib/node_modules/npm/bin/npm-cli.js"
 PACKAGES = (WEB / "package.json", WEB / "package-lock.json", WEB / ".npmrc")
 """What decides which packages there are."""
 
-SETTINGS = ("index.html", "vite.config.ts", "tsconfig.json", "biome.json")
+SETTINGS = ("index.html", "vite.config.ts", "tsconfig.json", "biome.json", "pack.js")
 """Files of ``web/`` that the build or the checks read, besides its folders."""
 
 
@@ -134,6 +134,7 @@ def build() -> None:
     if (STATIC / "index.html").is_file() and done_before("build", now):
         return
     run("build", *bin_of("vite"), "build")
+    run("pack", (BIN / "node").absolute(), "pack.js", STATIC.absolute())
     finished("build", now)
 
 

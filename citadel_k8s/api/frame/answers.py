@@ -84,7 +84,7 @@ def encoded(answer: Answer) -> bytes:
 async def _sent(
     request: web.Request, body: bytes, status: int, headers: Mapping[str, str]
 ) -> web.Response:
-    if len(body) < GZIP_MIN or not takes_gzip(request.headers.get("Accept-Encoding", "")):
+    if len(body) < GZIP_MIN or not takes(request.headers.get("Accept-Encoding", ""), "gzip"):
         return web.Response(body=body, status=status, headers=headers)
     less = _gzip(body) if len(body) < GZIP_APART else await asyncio.to_thread(_gzip, body)
     response = web.Response(body=less, status=status, headers=headers)
@@ -92,11 +92,11 @@ async def _sent(
     return response
 
 
-def takes_gzip(accepted: str) -> bool:
-    """Say whether an ``Accept-Encoding`` takes gzip."""
+def takes(accepted: str, coding: str) -> bool:
+    """Say whether an ``Accept-Encoding`` names a coding, such as ``gzip``, and takes it."""
     for part in accepted.split(","):
         name, _, weight = part.partition(";")
-        if name.strip().lower() == "gzip":
+        if name.strip().lower() == coding:
             head, _, zeros = weight.replace(" ", "").lower().partition("=0")
             return not (head == "q" and not zeros.strip(".0"))
     return False

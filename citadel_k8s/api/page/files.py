@@ -33,6 +33,9 @@ PACK_GAIN: Final = 0.9
 """Share of its bytes down to which a file must shrink for the packed one to be sent: pictures and
 fonts are packed already."""
 
+SMALLER: Final = ".br"
+"""Ending beside a file's name under which the build puts what Brotli makes of it."""
+
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 TYPES: Final[Mapping[str, str]] = {
@@ -64,13 +67,15 @@ class Variant:
 class File:
     """A file of the page.
 
-    ``packed`` is None where gzip gains nothing; ``hashed``: another content has another name.
+    ``packed`` is None where gzip gains nothing, ``smaller`` where the build packed nothing by
+    Brotli; ``hashed``: another content has another name.
     """
 
     content_type: str
     hashed: bool
     plain: Variant
     packed: Variant | None
+    smaller: Variant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,8 @@ def read_built(folder: Path = STATIC) -> Built:
 def _files(folder: Path) -> dict[str, File]:
     if not folder.is_dir():
         return {}
-    return {path.name: _file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    return {path.name: _file(path) for path in paths if path.suffix != SMALLER}
 
 
 def _file(path: Path) -> File:
@@ -112,7 +118,9 @@ def _file(path: Path) -> File:
     worth = len(packed) < len(body) * PACK_GAIN
     kind = TYPES.get(path.suffix, _BYTES)
     hashed = path.parent.name == ASSETS and _HASHED.fullmatch(path.name) is not None
-    return File(kind, hashed, _variant(body), _variant(packed) if worth else None)
+    beside = path.with_name(path.name + SMALLER)
+    smaller = _variant(beside.read_bytes()) if worth and beside.is_file() else None
+    return File(kind, hashed, _variant(body), _variant(packed) if worth else None, smaller)
 
 
 def _variant(body: bytes) -> Variant:

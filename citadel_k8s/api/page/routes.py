@@ -5,10 +5,10 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from citadel_k8s.api.frame.answers import takes_gzip
+from citadel_k8s.api.frame.answers import takes
 from citadel_k8s.api.frame.refusal import not_found
 from citadel_k8s.api.frame.route import PUBLIC, Call, Route, holds
-from citadel_k8s.api.page.files import Built, File
+from citadel_k8s.api.page.files import Built, File, Variant
 from citadel_k8s.api.page.policy import PAGE_HEADERS
 
 NOT_BUILT: Final = (
@@ -99,8 +99,7 @@ def _known(file: File | None) -> File:
 def _given(call: Call, file: File, more: dict[str, str] | None = None) -> web.Response:
     """Answer with a file, or with 304 to who has it."""
     asked = call.request.headers
-    packed = file.packed if takes_gzip(asked.get("Accept-Encoding", "")) else None
-    variant = packed or file.plain
+    variant, encoding = _chosen(file, asked.get("Accept-Encoding", ""))
     caching = _FOR_EVER if file.hashed else _AGAIN
     headers = {"ETag": variant.tag, "Cache-Control": caching, **(more or {})}
     if file.packed is not None:
@@ -108,9 +107,18 @@ def _given(call: Call, file: File, more: dict[str, str] | None = None) -> web.Re
     if holds(asked.get("If-None-Match"), variant.tag):
         return web.Response(status=304, headers=headers)
     headers["Content-Type"] = file.content_type
-    if packed is not None:
-        headers["Content-Encoding"] = "gzip"
+    if encoding is not None:
+        headers["Content-Encoding"] = encoding
     return web.Response(body=variant.body, headers=headers)
+
+
+def _chosen(file: File, accepted: str) -> tuple[Variant, str | None]:
+    """Give the smallest form of a file that is accepted, and what unpacks it."""
+    if file.smaller is not None and takes(accepted, "br"):
+        return file.smaller, "br"
+    if file.packed is not None and takes(accepted, "gzip"):
+        return file.packed, "gzip"
+    return file.plain, None
 
 
 def _not_built() -> web.Response:

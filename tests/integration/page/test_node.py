@@ -130,7 +130,7 @@ async def test_every_part_of_a_real_node_can_be_opened(org: Org, visit: Visit):
 
 async def test_holders_slices_xids_and_engines_are_told(visit: Visit):
     rows = fleet(40)
-    faulty = next(one for one in rows if one.get("reason") == "GPUXid")
+    faulty = next(one for one in rows if one.get("reason") == "GpuLost")
     page, _ = await visit.memory(rows, f"?node={faulty['id']}&part=gpus")
 
     cards = drawer(page).get_by_test_id("gpu-card")

@@ -92,7 +92,7 @@ async def test_state_changes_are_said_in_one_polite_region_and_in_the_title(visi
     await link(page, "live")
     assert await page.title() == "Fabric"
 
-    await answers.push("node", {"id": rows[2]["id"], "state": "Offline", "reason": "HeartbeatLost"})
+    await answers.push("node", {"id": rows[2]["id"], "state": "Offline", "reason": "AgentSilent"})
     await expect(page.get_by_test_id("announcer")).to_contain_text("Offline")
     assert await page.title() == "(1) Fabric"
     assert await page.locator("[aria-live=assertive]").count() == 0

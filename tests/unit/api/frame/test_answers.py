@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from citadel_k8s.api.frame.answers import takes_gzip
+from citadel_k8s.api.frame.answers import takes
 from citadel_k8s.api.frame.route import ANYONE, Call, Route, holds
 from tests.unit.api.frame.serving import serving
 
@@ -91,12 +91,12 @@ def test_a_tag_is_compared_weakly(*, asked: str | None, same: bool):
 
 
 @pytest.mark.parametrize(
-    ("accepted", "takes"),
+    ("accepted", "taken"),
     [
         ("gzip", True), ("GZIP", True), ("br, gzip ; q=0.5", True), ("gzip;q=1", True),
         ("gzip;q=0.001", True), ("gzip;q=0", False), ("gzip; Q=0.0000", False), ("", False),
         ("br", False), ("xgzip", False), ("gzip;q=0, br", False),
     ],
 )  # fmt: skip
-def test_gzip_is_sent_to_who_takes_it(accepted: str, takes: bool):  # noqa: FBT001
-    assert takes_gzip(accepted) is takes
+def test_gzip_is_sent_to_who_takes_it(accepted: str, taken: bool):  # noqa: FBT001
+    assert takes(accepted, "gzip") is taken

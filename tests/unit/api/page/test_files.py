@@ -33,6 +33,20 @@ def test_what_gzip_makes_no_smaller_is_sent_as_it_is(tmp_path: Path) -> None:
     assert read_built(built(tmp_path)).assets["letters-e5F6_-7H.woff2"].packed is None
 
 
+def test_what_the_build_packed_smaller_lies_beside_its_file_and_is_none_itself(
+    tmp_path: Path,
+) -> None:
+    folder = built(tmp_path)
+    (folder / "assets" / "index-a1B2c3D4.js.br").write_bytes(b"small")
+    page = read_built(folder)
+
+    smaller = page.assets["index-a1B2c3D4.js"].smaller
+    assert smaller is not None
+    assert smaller.body == b"small"
+    assert "index-a1B2c3D4.js.br" not in page.assets
+    assert page.assets["index-c3D4e5F6.css"].smaller is None
+
+
 def test_an_ending_that_nobody_knows_is_bytes_which_no_browser_runs(tmp_path: Path) -> None:
     folder = built(tmp_path)
     (folder / "assets" / "odd.wasmish").write_bytes(b"<script>1</script>")

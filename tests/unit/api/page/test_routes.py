@@ -70,6 +70,22 @@ async def test_packed_bytes_have_a_version_of_their_own(api: Running) -> None:
     assert "Content-Encoding" not in (await fetch(api, SCRIPT_PATH, Accept_Encoding="gzip;q=0"))[2]
 
 
+async def test_the_smallest_form_that_the_browser_takes_is_sent(tmp_path: Path) -> None:
+    folder = built(tmp_path)
+    (folder / "assets" / "index-a1B2c3D4.js.br").write_bytes(b"small")
+    async with serving(routes(read_built(folder))) as api:
+        _, body, headers = await fetch(api, SCRIPT_PATH, Accept_Encoding="gzip, deflate, br")
+        assert (body, headers["Content-Encoding"]) == (b"small", "br")
+        _, _, other = await fetch(api, SCRIPT_PATH, Accept_Encoding="gzip, br;q=0")
+        assert other["Content-Encoding"] == "gzip"
+        assert other["ETag"] != headers["ETag"]
+        status, _, _ = await fetch(
+            api, SCRIPT_PATH, Accept_Encoding="br", If_None_Match=headers["ETag"]
+        )
+        assert status == 304
+        assert (await fetch(api, "/assets/index-a1B2c3D4.js.br"))[0] == 404
+
+
 async def test_what_has_its_digest_in_its_name_is_kept_for_a_year(api: Running) -> None:
     _, _, headers = await fetch(api, SCRIPT_PATH)
 
