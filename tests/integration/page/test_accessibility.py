@@ -152,6 +152,7 @@ async def test_printed_it_is_dark_on_white_and_without_controls(visit: Visit):
 
 async def test_nothing_moves_where_somebody_asks_for_stillness(visit: Visit) -> None:
     page, answers = await visit.memory(fleet(14))
+    await expect(page.get_by_test_id("link-badge")).to_have_attribute("data-kind", "live")
     await page.emulate_media(reduced_motion="reduce")
     row = next(row for row in answers.rows if row["state"] == "Online")
     moving = "document.getAnimations().length"
