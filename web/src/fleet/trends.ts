@@ -42,8 +42,8 @@ const SAMPLES_MAX = 80;
 const NODES_MAX = 50;
 /** Nodes of one question: the API takes 100, but an address of 6 kB not everybody. */
 
-const KEPT_MAX = 1000;
-/** Nodes whose trends are kept. */
+const KEPT_MAX = 200;
+/** Nodes whose trends are kept: some screens full. Of one that comes back the past is asked for. */
 
 const ID = /^[A-Za-z0-9._-]{1,64}$/;
 /** What the API takes for a node's id; one that it does not would spoil the whole question. */
