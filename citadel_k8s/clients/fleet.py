@@ -151,7 +151,8 @@ class FleetSource(Protocol):
         """Tell all rows and then what changes, or what happens, for as long as it is asked.
 
         It begins with an ``all``, without rows where events are asked for; another one says that
-        the past is to be asked for again. It comes back by itself after cuts. Close it (`contextlib.aclosing`).
+        the past is to be asked for again. It comes back by itself after cuts. Close it
+        (`contextlib.aclosing`).
 
         Raises
         ------
