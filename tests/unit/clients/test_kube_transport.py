@@ -1,11 +1,13 @@
 """What the client makes of answers that no healthy API server gives."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from aiohttp import web
@@ -284,9 +286,14 @@ async def test_a_plugin_that_hangs_is_given_up(
 ) -> None:
     told = kubeconfig("http://127.0.0.1:1")
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sleep"}
-    told["users"][0]["user"] = {"exec": {**plugin, "args": ["5"]}}
+    told["users"][0]["user"] = {"exec": {**plugin, "args": ["0.2"]}}
     file = tmp_path / "kube.conf"
     file.write_text(yaml.safe_dump(told))
     monkeypatch.setattr(transport, "PLUGIN_PATIENCE", 0.05)
     with pytest.raises(ConfigError, match="its plugin gave no credentials"):
         await KubeClient.connect(file)
+    # The library has started it and lets nobody end it: the loop has to live until it has ended.
+    async with asyncio.timeout(5):
+        while psutil.Process().children():
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.05)
