@@ -7,16 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 from citadel_k8s.domain.pulse import MARKS
+from citadel_k8s.domain.standing import rank
 from citadel_k8s.errors import WireError
 from citadel_k8s.models.codec import parse_timestamp
-
-ATTENTION: Final = (
-    "Offline", "Degraded", "Stale", "Unknown", "Draining", "Online", "Decommissioned",
-)  # fmt: skip
-"""Which state is looked at first; one that is not among them counts as Unknown. As the API's."""
-
-SORTS: Final = ("state", "name", "id", "since", "gpus", "vram", "memory", "agent", "models")
-"""What rows can be sorted by. As the API's."""
 
 _UNKNOWN: Final = "Unknown"
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -71,7 +64,7 @@ def merged(row: Mapping[str, Any] | None, delta: Mapping[str, Any]) -> dict[str,
 
 
 def ordered(rows: Iterable[Mapping[str, Any]], sort: str = "state") -> list[Any]:
-    """Give rows in an order of `SORTS`, with ``-`` before it the largest first.
+    """Give rows in an order of `domain.standing.SORTS`, with ``-`` before it the largest first.
 
     What is not known comes last, either way round; what is equal is in the order of names.
     """
@@ -156,11 +149,6 @@ def _pulse(status: Mapping[str, Any]) -> dict[str, Any]:
     return {"gpu": [[None, None, mark] for mark in marks]}
 
 
-def _attention(row: Mapping[str, Any]) -> int:
-    state = row.get("state")
-    return ATTENTION.index(state if state in ATTENTION else _UNKNOWN)
-
-
 def _moment(row: Mapping[str, Any]) -> float | None:
     try:
         return parse_timestamp(str(row.get("since")))
@@ -169,7 +157,7 @@ def _moment(row: Mapping[str, Any]) -> float | None:
 
 
 _VALUES: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
-    "state": _attention,
+    "state": lambda row: rank(row.get("state")),
     "name": lambda row: name_of(row).casefold(),
     "id": lambda row: str(row.get("id")),
     "since": _moment,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from citadel_k8s.domain.columns import age
 from citadel_k8s.domain.fleetrows import gpu_count, name_of, part
+from citadel_k8s.domain.standing import CURRENT
 from citadel_k8s.domain.summary import NONE, UNKNOWN
 from citadel_k8s.domain.terminal import shown
 
@@ -26,9 +27,6 @@ PASSING: Final = frozenset({"SEEN", "CONFIRMED", "SINCE", "VRAM", "RUN/WAIT", "C
 
 UTIL_STEP: Final = 10
 """Percent by which UTIL must move to be worth a line: as the steps that FabricNodes have."""
-
-CURRENT: Final = frozenset({"Online", "Degraded", "Draining"})
-"""States of a node whose last figures are those of now."""
 
 _GIB: Final = 1024**3
 

@@ -5,12 +5,13 @@ from typing import Any, Final, cast
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.fabric.queries import DiscoverQuery, Peer, Peers, PeerStatus
-from citadel_k8s.api.fabric.rows import CURRENT, Item, moment
+from citadel_k8s.api.fabric.rows import Item, moment
 from citadel_k8s.api.fabric.served import SERVICES_HOLD, Services
 from citadel_k8s.api.fabric.shelf import Shelf
 from citadel_k8s.api.fabric.single import Single
 from citadel_k8s.api.frame.route import Call
 from citadel_k8s.domain.facts import clip
+from citadel_k8s.domain.standing import CURRENT
 from citadel_k8s.models.fabricnode import NodeState
 
 TAGS_MAX: Final = 128

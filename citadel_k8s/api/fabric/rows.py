@@ -28,9 +28,6 @@ NEVER_REPORTED: Final = Judged(NodeState.UNKNOWN, *NEVER_YET, 0.0)
 SILENT: Final = frozenset({NodeState.STALE, NodeState.OFFLINE})
 """States whose sentence says for how long nothing was heard."""
 
-CURRENT: Final = frozenset({NodeState.ONLINE, NodeState.DEGRADED, NodeState.DRAINING})
-"""States of a node whose last figures are those of now."""
-
 
 class Judge:
     """Says in which state a node is, by how far ingest is."""

@@ -7,11 +7,11 @@ from typing import Any, Final, Protocol
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.api.fabric.lastword import mapping
 from citadel_k8s.api.fabric.queries import ModelsQuery
-from citadel_k8s.api.fabric.rows import CURRENT
 from citadel_k8s.api.fabric.shelf import Shelf
 from citadel_k8s.api.fabric.single import Single
 from citadel_k8s.api.frame.route import Call
 from citadel_k8s.domain.facts import clip
+from citadel_k8s.domain.standing import CURRENT
 from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.models.views import ModelView
 from citadel_k8s.stores.postgres.fleet import ServicesRow

@@ -10,26 +10,10 @@ from typing import Any, Final
 
 from citadel_k8s.api.fabric.rows import Item
 from citadel_k8s.api.frame.refusal import bad_request
-from citadel_k8s.models.fabricnode import NodeState
+from citadel_k8s.domain.standing import rank
 
 DEFAULT_SORT: Final = "state"
 """Order unless another is asked for: what needs attention comes first."""
-
-ATTENTION: Final = {
-    state: place
-    for place, state in enumerate(
-        (
-            NodeState.OFFLINE,
-            NodeState.DEGRADED,
-            NodeState.STALE,
-            NodeState.UNKNOWN,
-            NodeState.DRAINING,
-            NodeState.ONLINE,
-            NodeState.DECOMMISSIONED,
-        )
-    )
-}
-"""Which state is looked at first."""
 
 Key = tuple[Any, ...]
 """What a row is sorted by: place, value, id."""
@@ -68,7 +52,7 @@ class Order:
 
 
 def _attention(item: Item) -> str:
-    return f"{ATTENTION[item.state]}{item.name.casefold()}"
+    return f"{rank(item.state)}{item.name.casefold()}"
 
 
 _ORDERS: Final[dict[str, tuple[Callable[[Item], str | int | None], type]]] = {

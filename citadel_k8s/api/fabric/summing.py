@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from citadel_k8s.api.fabric.queries import StateCount, SummaryView
-from citadel_k8s.api.fabric.rows import CURRENT, Item, moment
+from citadel_k8s.api.fabric.rows import Item, moment
 from citadel_k8s.api.fabric.shelf import Shelf
-from citadel_k8s.api.fabric.sorting import ATTENTION
 from citadel_k8s.api.frame.route import Call
+from citadel_k8s.domain.standing import ATTENTION, CURRENT
 from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.models.views import GpuCount
 
@@ -39,7 +39,9 @@ class Summary:
         total = sum(item.gpu_count or 0 for item in there)
         return SummaryView(
             nodes=len(there),
-            states=[StateCount(state=s, count=states[s]) for s in ATTENTION if states[s]],
+            states=[
+                StateCount(state=s, count=states[s]) for s in map(NodeState, ATTENTION) if states[s]
+            ],
             gpus=total,
             gpus_busy=busy,
             gpus_idle=idle,

@@ -7,15 +7,10 @@ from typing import Any, Final
 
 import typer
 
+from citadel_k8s.domain.standing import ATTENTION, SORTS
+
 DEADLINE: Final = 2.0
 """Seconds after which nothing is suggested: a person who pressed a key waits no longer."""
-
-STATES: Final = ("Offline", "Degraded", "Stale", "Unknown", "Draining", "Online", "Decommissioned")
-"""As `domain.fleetrows.ATTENTION`, which takes longer to load than to write again."""
-
-SORTS: Final = ("state", "name", "id", "since", "gpus", "vram", "memory", "agent", "models")
-"""As `domain.fleetrows.SORTS`."""
-
 
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What of a node may stand in a command line. Shells evaluate some of what they complete (that of
@@ -27,7 +22,7 @@ def states(incomplete: str) -> list[str]:
     """Give states; after a comma one more."""
     before, comma, part = incomplete.rpartition(",")
     head = before + comma
-    return [head + state for state in STATES if state.lower().startswith(part.lower())]
+    return [head + state for state in ATTENTION if state.lower().startswith(part.lower())]
 
 
 def sorts(incomplete: str) -> list[str]:

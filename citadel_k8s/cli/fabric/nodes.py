@@ -73,7 +73,7 @@ def nodes(
     from citadel_k8s.cli.fabric.nodelist import NodeList  # noqa: PLC0415 - see the package cli
     from citadel_k8s.cli.fabric.running import ask  # noqa: PLC0415
     from citadel_k8s.clients.fleet import Asked  # noqa: PLC0415
-    from citadel_k8s.domain.fleetrows import SORTS  # noqa: PLC0415
+    from citadel_k8s.domain.standing import SORTS  # noqa: PLC0415
 
     if sort.removeprefix("-") not in SORTS:
         raise ConfigError(f"--sort {sort!r} is none of {', '.join(SORTS)}")

@@ -7,7 +7,8 @@ from citadel_k8s.cli.fabric.printing import table
 from citadel_k8s.cli.fabric.sections import figures, pair, section
 from citadel_k8s.domain.columns import age
 from citadel_k8s.domain.fleetrows import name_of, part, parts
-from citadel_k8s.domain.nodecolumns import CURRENT, age_text, cells
+from citadel_k8s.domain.nodecolumns import age_text, cells
+from citadel_k8s.domain.standing import CURRENT
 from citadel_k8s.domain.summary import UNKNOWN
 from citadel_k8s.domain.terminal import shown
 

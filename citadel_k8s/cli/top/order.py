@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from citadel_k8s.cli.top.fleet import Fleet
 from citadel_k8s.cli.top.gpus import Gpu, Node
 from citadel_k8s.domain.fleetfilter import Filter
-from citadel_k8s.domain.fleetrows import ATTENTION
+from citadel_k8s.domain.standing import rank
 from citadel_k8s.errors import ConfigError
 
 SORTS: Final = {
@@ -76,18 +76,13 @@ def _grouped(nodes: Iterable[Node]) -> Iterable[Line]:
             yield Line(node, gpu)
 
 
-def _attention(node: Node) -> tuple[int, str]:
-    known = node.state if node.state in ATTENTION else "Unknown"
-    return ATTENTION.index(known), node.name
-
-
 def _falling(value: int | None) -> float:
     """Give a key that puts the largest first and what is unknown last."""
     return 1.0 if value is None else -float(value)
 
 
 _NODES: Final[dict[str, Callable[[Node], Any]]] = {
-    "attention": _attention,
+    "attention": lambda node: (rank(node.state), node.name),
     "name": lambda node: node.name,
 }
 _GPUS: Final[dict[str, Callable[[Line], int | None]]] = {

@@ -8,12 +8,12 @@ import pytest
 import typer
 
 from citadel_k8s.cli.fabric.app import fabric
-from citadel_k8s.cli.fabric.completing import SORTS, STATES
+from citadel_k8s.cli.fabric.completing import sorts, states
 from citadel_k8s.cli.fabric.events import HEADERS as EVENT_HEADERS
 from citadel_k8s.cli.fabric.models import HEADERS as MODEL_HEADERS
 from citadel_k8s.cli.fabric.options import TIMEOUT, ListForm
 from citadel_k8s.clients.fabrichttp import LIVE_TIMEOUT
-from citadel_k8s.domain import fleetrows
+from citadel_k8s.domain import standing
 from citadel_k8s.domain.nodecolumns import HEADERS
 
 ROOT = Path(__file__).parents[3]
@@ -46,10 +46,10 @@ def test_every_option_of_nodes_is_told():
 
 def test_orders_and_forms_are_those_that_there_are():
     row = next(line for line in section("Nodes").splitlines() if line.startswith("| `--sort`"))
-    assert re.findall(r"`([a-z]+)`", row) == list(SORTS) == list(fleetrows.SORTS)
+    assert re.findall(r"`([a-z]+)`", row) == sorts("") == list(standing.SORTS)
     forms = next(line for line in section("Nodes").splitlines() if line.startswith("| `-o`"))
     assert re.findall(r"`([a-z]+)`", forms) == [form.value for form in ListForm]
-    assert STATES == fleetrows.ATTENTION
+    assert states("") == list(standing.ATTENTION)
 
 
 @pytest.mark.parametrize("headers", [HEADERS, MODEL_HEADERS, EVENT_HEADERS])

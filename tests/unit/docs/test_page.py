@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from citadel_k8s.api.page.policy import CONTENT_POLICY, PAGE_HEADERS
-from citadel_k8s.domain import fleetrows
+from citadel_k8s.domain import standing
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/page.md").read_text()
@@ -56,7 +56,7 @@ def constant(path: str, name: str) -> float:
 def test_states_are_told_in_the_order_of_the_list_with_the_legends_own_words():
     told = [(name, meaning) for name, meaning in rows(section("States"))[1:]]
     order = words("fleet/row.ts", "STATES")
-    assert [name for name, _ in told] == order == list(fleetrows.ATTENTION)
+    assert [name for name, _ in told] == order == list(standing.ATTENTION)
     assert dict(told) == entries("text/parts.ts", "meanings")
 
 

@@ -3,10 +3,7 @@ from typing import Any
 import pytest
 
 from citadel_k8s.api.fabric.sorting import _ORDERS
-from citadel_k8s.api.fabric.sorting import ATTENTION as API_ATTENTION
 from citadel_k8s.domain.fleetrows import (
-    ATTENTION,
-    SORTS,
     gpu_count,
     merged,
     name_of,
@@ -14,6 +11,8 @@ from citadel_k8s.domain.fleetrows import (
     ordered,
     seconds_since,
 )
+from citadel_k8s.domain.standing import ATTENTION, SORTS
+from citadel_k8s.models.fabricnode import NodeState
 from citadel_k8s.models.views import NodeSummary
 
 NOW = 1_795_420_800.0
@@ -157,4 +156,4 @@ def test_what_is_not_known_comes_last_either_way_round(sort: str):
 
 def test_orders_and_attention_are_the_apis():
     assert set(SORTS) == set(_ORDERS)
-    assert list(ATTENTION) == [state.value for state in API_ATTENTION]
+    assert sorted(ATTENTION) == sorted(NodeState)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from citadel_k8s.domain.fleetrows import SORTS, ordered
+from citadel_k8s.domain.fleetrows import ordered
 from citadel_k8s.domain.nodecolumns import cells
 from citadel_k8s.domain.rowshape import sound
+from citadel_k8s.domain.standing import SORTS
 
 ROW: dict[str, Any] = {
     "id": "a",
