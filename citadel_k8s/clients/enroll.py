@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote
 
 import aiohttp
 
 from citadel_k8s.aio.clock import Clock
 from citadel_k8s.clients.enrolment import EnrolError, Enrolment
+from citadel_k8s.config.wayout import way_out
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.proxy import (
     TEXT_MAX,
-    is_loopback,
     json_object,
     moved,
     proxy_base,
@@ -97,7 +96,7 @@ async def enroll(
         enroller = _Enroller(base, session, clock, tell, insecure=insecure)
         return await enroller.run(hostname, machine_id, force_new=force_new)
     async with aiohttp.ClientSession(
-        proxy=_way_out(base), cookie_jar=aiohttp.DummyCookieJar()
+        proxy=way_out(base), cookie_jar=aiohttp.DummyCookieJar()
     ) as own:
         enroller = _Enroller(base, own, clock, tell, insecure=insecure)
         return await enroller.run(hostname, machine_id, force_new=force_new)
@@ -230,14 +229,6 @@ class _Enroller:
         if path == _POLL and (answer.status == _TOO_MANY or answer.status >= _SERVER_ERRORS):
             raise _TransientError(f"POST {path}: status {answer.status}: {text}", wait)
         return answer
-
-
-def _way_out(base: str) -> str | None:
-    """Give the HTTP proxy of this machine's environment for an address, if there is one."""
-    url = urlsplit(base)
-    if is_loopback(url.hostname or "") or proxy_bypass(url.netloc):
-        return None
-    return getproxies().get(url.scheme)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -6,12 +6,12 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
 from citadel_k8s.clients.fleet import FleetError
 from citadel_k8s.clients.ssestream import Event, events_of
+from citadel_k8s.config.wayout import way_out
 from citadel_k8s.domain.facts import clip
 from citadel_k8s.domain.proxy import TEXT_MAX, is_loopback, json_object, moved, said, wait_asked
 from citadel_k8s.errors import ConfigError
@@ -271,11 +271,3 @@ def _cause(error: Exception) -> str:
     detail = getattr(getattr(error, "os_error", error), "strerror", None)
     why = detail or str(error) or type(error).__name__
     return clip(f"{why}; is it up, and the address right?", TEXT_MAX)
-
-
-def way_out(base: str) -> str | None:
-    """Give the HTTP proxy of this machine's environment for an address, if there is one."""
-    url = urlsplit(base)
-    if is_loopback(url.hostname or "") or proxy_bypass(url.netloc):
-        return None
-    return getproxies().get(url.scheme)

@@ -4,12 +4,10 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from citadel_k8s.domain.proxy import is_loopback
+from citadel_k8s.config.wayout import way_out
 from citadel_k8s.errors import ConfigError
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -47,7 +45,7 @@ def open_session(base: str, *, trust: ssl.SSLContext | bool) -> aiohttp.ClientSe
         auto_decompress=False,  # a small body must not become a large one
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": "citadel-k8s"},
-        proxy=_way_out(base),
+        proxy=way_out(base),
         middlewares=(_keep_refusal,),
     )
 
@@ -85,11 +83,3 @@ async def _keep_refusal(
     finally:
         response.close()
     raise NotUpgradedError(response.status, response.headers, content)
-
-
-def _way_out(base: str) -> str | None:
-    """Give the HTTP proxy of this machine's environment for an address, if there is one."""
-    url = urlsplit(base)
-    if is_loopback(url.hostname or "") or proxy_bypass(url.netloc):
-        return None
-    return getproxies().get(url.scheme)

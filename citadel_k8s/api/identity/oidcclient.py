@@ -7,7 +7,6 @@ import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yarl
@@ -18,6 +17,7 @@ from citadel_k8s.api.identity.jwks import JwtError, Keys, UnknownKeyError, keys_
 from citadel_k8s.clients.post import DeliveryError
 from citadel_k8s.clients.secretfile import SecretFile
 from citadel_k8s.config.server import Oidc
+from citadel_k8s.config.wayout import way_out
 from citadel_k8s.domain.proxy import is_loopback, json_object
 from citadel_k8s.errors import ConfigError
 from citadel_k8s.telemetry.log import get_logger
@@ -223,7 +223,7 @@ class Provider:
                     data=form,
                     headers={"Accept": "application/json", **(headers or {})},
                     allow_redirects=False,
-                    proxy=_way_out(address),
+                    proxy=way_out(address),
                 ) as response,
             ):
                 content = await response.content.read(ANSWER_MAX + 1)
@@ -256,10 +256,3 @@ def _basic(client_id: str, secret: str) -> str:
     # Source: RFC 6749, section 2.3.1: both are form-encoded first.
     pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-
-def _way_out(address: str) -> str | None:
-    url = urlsplit(address)
-    if is_loopback(url.hostname or "") or proxy_bypass(url.netloc):
-        return None
-    return getproxies().get(url.scheme)

@@ -5,8 +5,8 @@ from typing import Any, Final, cast
 import aiohttp
 import pydantic_core
 
-from citadel_k8s.clients.fabrichttp import way_out
 from citadel_k8s.collectors.lines import clean
+from citadel_k8s.config.wayout import way_out
 
 ASK_TIMEOUT: Final = 4.0
 """Seconds for the whole question, within a check's deadline."""
