@@ -61,3 +61,9 @@ export function span(seconds: number | null | undefined): string {
 export function moment(ms: number | null | undefined): string {
   return finite(ms) && Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : UNKNOWN;
 }
+
+/** An RFC 3339 moment in milliseconds; null: there is none that a calendar has. */
+export function dateOf(text: string | null | undefined): number | null {
+  const ms = text ? Date.parse(text) : Number.NaN;
+  return Number.isFinite(ms) ? ms : null;
+}

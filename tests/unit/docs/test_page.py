@@ -158,7 +158,7 @@ def test_times_are_those_of_today(path: str, name: str, told: str):
     ("path", "name", "told"),
     [
         ("live/line.ts", "ATTEMPTS", "after {:g} failures"),
-        ("shell/linkwords.ts", "LAG_SECONDS", "ingest is {:g} s behind"),
+        ("fleet/staleness.ts", "LAG_SECONDS", "ingest is {:g} s behind"),
         ("fleet/gpus.ts", "BUSY_PERCENT", "From {:g} % on a GPU counts as busy"),
         ("nodes/strip.tsx", "FIT", "Of more than {:g} GPUs"),
         ("nodes/windowing.ts", "WINDOWED_FROM", "More than {:g} rows"),

@@ -3,6 +3,7 @@
 import type { components } from "../api/schema";
 import { Age, Said } from "../parts";
 import { access } from "../text/access";
+import { dateOf } from "../units";
 import { Instead, useOrgList } from "./orglist";
 
 type ClusterView = components["schemas"]["ClusterView"];
@@ -42,7 +43,7 @@ export function Clusters() {
 
 function Line({ cluster }: { cluster: ClusterView }) {
   const { column } = text;
-  const since = cluster.createdAt ? Date.parse(cluster.createdAt) : Number.NaN;
+  const since = dateOf(cluster.createdAt);
   return (
     <tr data-testid="cluster-row">
       <th scope="row">
@@ -54,9 +55,7 @@ function Line({ cluster }: { cluster: ClusterView }) {
       <td data-name={column.accounts}>
         <Said text={cluster.serviceAccounts.join(", ")} max={ACCOUNTS_MAX} />
       </td>
-      <td data-name={column.since}>
-        {Number.isFinite(since) ? <Age ms={since} /> : access.unknown}
-      </td>
+      <td data-name={column.since}>{since === null ? access.unknown : <Age ms={since} />}</td>
     </tr>
   );
 }

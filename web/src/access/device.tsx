@@ -5,7 +5,7 @@ import { now } from "../fleet/clock";
 import { rowNow } from "../fleet/store";
 import { Age, Said } from "../parts";
 import { access } from "../text/access";
-import { span } from "../units";
+import { dateOf, span } from "../units";
 import { soundNode } from "./code";
 import type { Pending } from "./enrolment";
 import { Field } from "./field";
@@ -76,7 +76,7 @@ export function Device({ device, busy, error, onDecide }: Props) {
 
 function Facts({ device }: { device: Pending }) {
   const client = [device.client_id, device.client_version].filter(Boolean).join(" ");
-  const asked = device.created_at ? Date.parse(device.created_at) : null;
+  const asked = dateOf(device.created_at);
   return (
     <dl class="access-facts">
       <dt>{text.host}</dt>
@@ -100,8 +100,8 @@ function Facts({ device }: { device: Pending }) {
 }
 
 function Expiry({ stamp }: { stamp: string | null }) {
-  const end = stamp ? Date.parse(stamp) : Number.NaN;
+  const end = dateOf(stamp);
   const at = now.value;
-  if (!Number.isFinite(end) || at === 0) return <>{access.unknown}</>;
+  if (end === null || at === 0) return <>{access.unknown}</>;
   return <>{end <= at ? text.expired : text.expiresIn(span((end - at) / 1000))}</>;
 }

@@ -1,6 +1,7 @@
 /** Lets devices in: a code is typed, the device looked at, and then decided. */
 
 import { useEffect, useState } from "preact/hooks";
+import { DEADLINE_SECONDS } from "../api/http";
 import { announce, Copy, Notice, Said, Spinner } from "../parts";
 import { access } from "../text/access";
 import { go, place } from "../url";
@@ -10,9 +11,6 @@ import { decide, lookAt, type Pending, whyText } from "./enrolment";
 import { Field } from "./field";
 
 const text = access.enrol;
-const DEADLINE_SECONDS = 15;
-/** As long as a question may take. */
-
 type Stage =
   | { kind: "typing"; error: string }
   | { kind: "asking"; since: number }

@@ -1,12 +1,9 @@
 /** A list of the org that is looked at and not changed here: asked for once, with all its parts. */
 
 import { useEffect, useState } from "preact/hooks";
-import { ask } from "../api/http";
+import { ask, DEADLINE_SECONDS } from "../api/http";
 import { Notice, Spinner } from "../parts";
 import { access } from "../text/access";
-
-const DEADLINE_SECONDS = 15;
-/** As long as a question may take. */
 
 const PARTS_MAX = 10;
 /** Parts of a list that are asked for: a thousand lines are read by nobody. */

@@ -5,6 +5,7 @@ import { useState } from "preact/hooks";
 import type { TokenMade, TokenView } from "../api/types";
 import { Age, announce, cut, Dialog } from "../parts";
 import { access } from "../text/access";
+import { dateOf } from "../units";
 import { Field } from "./field";
 import { revokeToken, rotateToken } from "./tokendata";
 import { numberOf } from "./tokenstate";
@@ -55,7 +56,7 @@ export function Rotate({ token, onClose, onMade }: Props & { onMade: (made: Toke
 
 /** End a token. */
 export function Revoke({ token, onClose, onDone }: Props & { onDone: () => void }) {
-  const used = token.usedAt ? Date.parse(token.usedAt) : null;
+  const used = dateOf(token.usedAt);
   const act = async () => {
     await revokeToken(token.tokenId);
     announce(text.revokedDone(cut(token.name, NAME_MAX)));

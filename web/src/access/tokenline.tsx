@@ -5,7 +5,7 @@ import { now } from "../fleet/clock";
 import { session } from "../fleet/session";
 import { Age, NodeLink, Said } from "../parts";
 import { access } from "../text/access";
-import { moment, span } from "../units";
+import { dateOf, moment, span } from "../units";
 import { endMs, stateOf } from "./tokenstate";
 
 const text = access.tokens;
@@ -93,8 +93,7 @@ function scopesText(scopes: readonly string[]): string {
 }
 
 function Stamp({ stamp }: { stamp: string | null | undefined }) {
-  const at = stamp ? Date.parse(stamp) : Number.NaN;
-  return <Age ms={Number.isFinite(at) ? at : null} />;
+  return <Age ms={dateOf(stamp)} />;
 }
 
 /** Whether it holds, and if it ends, when. */

@@ -2,6 +2,7 @@
 
 import { effect, signal } from "@preact/signals";
 import { useState } from "preact/hooks";
+import { DEADLINE_SECONDS } from "../api/http";
 import type { TokenMade, TokenView } from "../api/types";
 import { now } from "../fleet/clock";
 import { session } from "../fleet/session";
@@ -15,9 +16,6 @@ import { TokenLine } from "./tokenline";
 import { stateOf } from "./tokenstate";
 
 const text = access.tokens;
-const DEADLINE_SECONDS = 15;
-/** As long as a question may take. */
-
 type Asked = { what: "rotate" | "revoke"; token: TokenView } | null;
 
 /** Secrets that nobody has said are kept: another token, or another tab, does not lose them. */

@@ -1,6 +1,7 @@
 /** Whether a token holds, and for how long. */
 
 import type { TokenView } from "../api/types";
+import { dateOf } from "../units";
 
 export type TokenState = "active" | "rotated" | "expired" | "revoked";
 
@@ -12,15 +13,13 @@ export function stateOf(token: TokenView, nowMs: number): TokenState {
 }
 
 function passed(stamp: string | null | undefined, nowMs: number): boolean {
-  const at = stamp ? Date.parse(stamp) : Number.NaN;
-  return Number.isFinite(at) && nowMs > 0 && at <= nowMs;
+  const at = dateOf(stamp);
+  return at !== null && nowMs > 0 && at <= nowMs;
 }
 
 /** Milliseconds at which it ends; null: never, as far as is known. */
 export function endMs(token: TokenView): number | null {
-  const ends = [token.expiresAt, token.revokedAt]
-    .map((stamp) => (stamp ? Date.parse(stamp) : Number.NaN))
-    .filter(Number.isFinite);
+  const ends = [token.expiresAt, token.revokedAt].map(dateOf).filter((end) => end !== null);
   return ends.length > 0 ? Math.min(...ends) : null;
 }
 

@@ -1,6 +1,6 @@
 /** One question to the API: JSON in, JSON out, and an error that says at which step it ended. */
 
-const DEADLINE_MS = 15_000;
+export const DEADLINE_SECONDS = 15;
 /** Longer than the API itself takes; the live question is bounded by its own deadline of 3 s. */
 
 export type Step = "network" | "timeout" | "http" | "body";
@@ -42,7 +42,7 @@ export interface Answer<T> {
 
 /** Ask; throws `ApiError`, or the signal's own reason where the caller gave up. */
 export async function ask<T>(path: string, question: Question = {}): Promise<Answer<T>> {
-  const { method = "GET", body, etag, signal, deadlineMs = DEADLINE_MS } = question;
+  const { method = "GET", body, etag, signal, deadlineMs = DEADLINE_SECONDS * 1000 } = question;
   const deadline = AbortSignal.timeout(deadlineMs);
   const headers: Record<string, string> = { Accept: "application/json" };
   if (method !== "GET") headers["X-Citadel-CSRF"] = "1";

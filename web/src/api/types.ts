@@ -19,6 +19,3 @@ export type SignInMethods = Schemas["SignInMethods"];
 export type TokenView = Schemas["TokenView"];
 export type TokenMade = Schemas["TokenMade"];
 export type NodeState = NodeSummary["state"];
-
-/** What a status holds is the agents' affair, older and newer ones too: looked into with care. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };

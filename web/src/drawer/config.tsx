@@ -1,5 +1,6 @@
 /** What is asked of the node, and what it says it has; editors may ask for something else. */
 
+import { dateOf } from "../units";
 import "./raw.css";
 import "./config.css";
 import type { ConfigView } from "../api/types";
@@ -13,7 +14,6 @@ import { useLoader } from "./loader";
 import type { OpenNode } from "./node";
 import { Parting } from "./parting";
 import { Pre } from "./pre";
-import { dateOf } from "./status";
 
 export function Config({ node }: { node: OpenNode }) {
   const loader = useLoader((signal) => readConfig(node.id, signal), [node]);

@@ -8,13 +8,13 @@ import type { Row } from "../fleet/row";
 import { settings } from "../fleet/settings";
 import { Age, Copy, Icon, Said } from "../parts";
 import { drawer, head } from "../text/drawer";
-import { bytes, percent, UNKNOWN } from "../units";
+import { bytes, dateOf, percent, UNKNOWN } from "../units";
 import { BeatStrip, skewText } from "./beatstrip";
 import { grafanaLink } from "./commands";
 import type { Detail } from "./detail";
 import { Gauge } from "./gauge";
 import type { OpenNode } from "./node";
-import { dateOf, type Status, type System, share } from "./status";
+import { type Status, type System, share } from "./status";
 
 const ADDRESSES_SHOWN = 4;
 const LABELS_SHOWN = 12;

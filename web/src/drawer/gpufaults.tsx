@@ -2,9 +2,8 @@
 
 import { Said, type Tone } from "../parts";
 import { gpus as words } from "../text/drawer";
-import { count, span, UNKNOWN } from "../units";
+import { count, dateOf, span, UNKNOWN } from "../units";
 import type { Gpu, Verdict, Xid } from "./gpu";
-import { dateOf } from "./status";
 
 /** What is wrong, the gravest first, with what to do; the driver's errors beside it. */
 export function Faults({ gpu, nowMs }: { gpu: Gpu; nowMs: number }) {

@@ -1,7 +1,7 @@
 /** What a status says of one GPU; null is unknown. */
 
 import type { Ecc, Gpu, Holder, Link, Process, Slice, Verdict, Xid } from "./gpu";
-import { at, flagAt, numberAt, readAll, sizeAt, textAt, textsAt } from "./json";
+import { at, bytesAt, flagAt, numberAt, readAll, sizeAt, textAt, textsAt } from "./json";
 
 const MIB = 1024 ** 2;
 
@@ -28,8 +28,8 @@ function measures(item: unknown) {
   const util = sizeAt(item, "utilization_percent");
   return {
     util: util === null ? null : Math.min(1, util / 100),
-    memoryUsed: mib(item, "memory_used_mb"),
-    memoryTotal: mib(item, "memory_total_mb"),
+    memoryUsed: bytesAt(item, MIB, "memory_used_mb"),
+    memoryTotal: bytesAt(item, MIB, "memory_total_mb"),
     temperature: numberAt(item, "temperature_celsius"),
     slowdownAt: sizeAt(item, "temperature_slowdown_celsius"),
     memoryTemperature: numberAt(item, "memory_temperature_celsius"),
@@ -107,8 +107,8 @@ function readSlice(item: unknown): Slice {
   return {
     uuid: textAt(item, "uuid"),
     profile: textAt(item, "profile"),
-    memoryUsed: mib(item, "memory_used_mb"),
-    memoryTotal: mib(item, "memory_total_mb"),
+    memoryUsed: bytesAt(item, MIB, "memory_used_mb"),
+    memoryTotal: bytesAt(item, MIB, "memory_total_mb"),
   };
 }
 
@@ -117,7 +117,7 @@ function place(item: unknown) {
     namespace: textAt(item, "namespace"),
     pod: textAt(item, "pod"),
     container: textAt(item, "container"),
-    memoryUsed: mib(item, "memory_used_mb"),
+    memoryUsed: bytesAt(item, MIB, "memory_used_mb"),
   };
 }
 
@@ -138,9 +138,4 @@ function readProcess(item: unknown): Process {
     name: textAt(item, "name"),
     kind: textAt(item, "kind"),
   };
-}
-
-function mib(from: unknown, key: string): number | null {
-  const value = sizeAt(from, key);
-  return value === null ? null : value * MIB;
 }

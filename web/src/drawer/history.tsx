@@ -7,12 +7,11 @@ import type { FleetEvent } from "../api/types";
 import { freshEvents } from "../fleet/store";
 import { Age, Notice, Said, Spinner } from "../parts";
 import { drawer, past as words } from "../text/drawer";
-import { count } from "../units";
+import { count, dateOf } from "../units";
 import { EVENTS_SHOWN, readEvents } from "./detail";
 import { Failure } from "./failure";
 import { type Loader, useLoader } from "./loader";
 import type { OpenNode } from "./node";
-import { dateOf } from "./status";
 
 export function History({ node }: { node: OpenNode }) {
   const events = useLoader((signal) => readEvents(node.id, signal), [node]);

@@ -1,5 +1,6 @@
 /** The drawer of one node: who it is, how it does, what it says when it is asked. */
 
+import { DEADLINE_SECONDS } from "../api/http";
 import "./drawer.css";
 import { visible } from "../fleet/order";
 import { setCurrent } from "../nodes/focus";
@@ -15,9 +16,6 @@ import { Parts } from "./parts";
 import { Standing } from "./standing";
 
 const TITLE_MAX = 64;
-const DEADLINE_SECONDS = 15;
-/** The API answers in a tenth of a second; after this the question itself ends. */
-
 /** The node named, or the one that the address names. */
 export default function NodeDrawer({ id = place.value.node }: { id?: string }) {
   return <Drawer key={id} id={id} />;

@@ -1,17 +1,15 @@
 /** Looking into what nodes said: any key may be missing, of another kind, or hostile. */
 
+import { isObject, listOf, nonNegative, type Raw } from "../live/guards";
+
 /** Every list that is read is cut here: a node that sends ten thousand rows must not stop the page. */
 export const LIST_MAX = 512;
 
-export type Bag = Readonly<Record<string, unknown>>;
-
-const NOTHING: Bag = Object.freeze({});
+const NOTHING: Raw = Object.freeze({});
 
 /** An object's own keys; nothing for what is none. */
-export function bag(value: unknown): Bag {
-  return value !== null && typeof value === "object" && !Array.isArray(value)
-    ? (value as Bag)
-    : NOTHING;
+export function bag(value: unknown): Raw {
+  return isObject(value) ? value : NOTHING;
 }
 
 /** One key of an object; inherited names (`constructor`) are none. */
@@ -34,8 +32,13 @@ export function numberAt(from: unknown, key: string): number | null {
 
 /** A finite number that is not negative: -1 is an old word for unknown. */
 export function sizeAt(from: unknown, key: string): number | null {
-  const value = numberAt(from, key);
-  return value !== null && value >= 0 ? value : null;
+  return nonNegative(at(from, key));
+}
+
+/** A size in bytes, of one that is told in another unit. */
+export function bytesAt(from: unknown, unit: number, key: string): number | null {
+  const value = sizeAt(from, key);
+  return value === null ? null : value * unit;
 }
 
 export function flagAt(from: unknown, key: string): boolean | null {
@@ -45,8 +48,7 @@ export function flagAt(from: unknown, key: string): boolean | null {
 
 /** A list, cut; null where there is none, which is not the same as an empty one. */
 export function listAt(from: unknown, key: string): readonly unknown[] | null {
-  const value = at(from, key);
-  return Array.isArray(value) ? value.slice(0, LIST_MAX) : null;
+  return listOf(at(from, key), LIST_MAX);
 }
 
 /** The texts of a list; null where there is none. */
@@ -60,5 +62,5 @@ export function textsAt(from: unknown, key: string): readonly string[] | null {
 export function readAll<T>(from: unknown, key: string, read: (item: unknown) => T): T[] | null {
   const list = listAt(from, key);
   if (list === null) return null;
-  return list.filter((item) => bag(item) !== NOTHING).map(read);
+  return list.filter(isObject).map(read);
 }

@@ -1,8 +1,9 @@
 /** A node's status as the drawer shows it; null is unknown everywhere. */
 
+import { dateOf } from "../units";
 import type { Gpu } from "./gpu";
 import { readGpu } from "./gpustatus";
-import { at, bag, numberAt, readAll, sizeAt, textAt, textsAt } from "./json";
+import { at, bag, bytesAt, numberAt, readAll, sizeAt, textAt, textsAt } from "./json";
 import { readService, type Service } from "./servicestatus";
 
 const GIB = 1024 ** 3;
@@ -99,10 +100,10 @@ function readSystem(system: unknown): System {
   return {
     cpu: ratio(numberAt(system, "cpu_percent")),
     cores: sizeAt(system, "cpu_count"),
-    memoryUsed: gib(system, "memory_used_gb"),
-    memoryTotal: gib(system, "memory_total_gb"),
-    diskUsed: gib(system, "disk_used_gb"),
-    diskTotal: gib(system, "disk_total_gb"),
+    memoryUsed: bytesAt(system, GIB, "memory_used_gb"),
+    memoryTotal: bytesAt(system, GIB, "memory_total_gb"),
+    diskUsed: bytesAt(system, GIB, "disk_used_gb"),
+    diskTotal: bytesAt(system, GIB, "disk_total_gb"),
     load: sizeAt(system, "load_1m"),
     kernel: textAt(system, "kernel"),
     uptimeSeconds: sizeAt(system, "host_uptime_seconds"),
@@ -118,11 +119,6 @@ function readCollector(item: unknown): Collector {
   };
 }
 
-function gib(from: unknown, key: string): number | null {
-  const value = sizeAt(from, key);
-  return value === null ? null : value * GIB;
-}
-
 function positive(value: number | null): number | null {
   return value !== null && value > 0 ? value : null;
 }
@@ -136,10 +132,4 @@ export function ratio(percent: number | null): number | null {
 export function share(part: number | null, all: number | null): number | null {
   if (part === null || all === null || all <= 0) return null;
   return Math.min(1, Math.max(0, part / all));
-}
-
-/** An RFC 3339 moment in milliseconds. */
-export function dateOf(text: string | null | undefined): number | null {
-  const ms = text ? Date.parse(text) : Number.NaN;
-  return Number.isFinite(ms) ? ms : null;
 }

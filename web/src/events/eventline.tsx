@@ -4,7 +4,7 @@ import type { FleetEvent } from "../api/types";
 import { nodeSignal } from "../fleet/store";
 import { Icon, type IconName, NodeLink, Said, StateBadge, type Tone, toneOf } from "../parts";
 import { events as text } from "../text/events";
-import { moment } from "../units";
+import { dateOf, moment } from "../units";
 
 const REASON_MAX = 64;
 /** Characters of a reason. */
@@ -62,8 +62,8 @@ function kindName(kind: string): string {
 }
 
 function Hour({ time }: { time: string }) {
-  const at = Date.parse(time);
-  if (!Number.isFinite(at)) return <span class="event-hour">{text.sinceUnknown}</span>;
+  const at = dateOf(time);
+  if (at === null) return <span class="event-hour">{text.sinceUnknown}</span>;
   const full = moment(at);
   return (
     <time class="event-hour" dateTime={full} title={full}>

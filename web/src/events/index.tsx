@@ -1,5 +1,6 @@
 /** The Events tab: what is wrong and since when, and then what happened. */
 
+import { DEADLINE_SECONDS } from "../api/http";
 import "../parts/table.css";
 import "./events.css";
 import { useMemo } from "preact/hooks";
@@ -15,9 +16,6 @@ import { FilterBar } from "./filterbar";
 import { days, unseen } from "./list";
 import { openNow } from "./open";
 import { OpenNow } from "./opentable";
-
-const DEADLINE_SECONDS = 15;
-/** As long as a question may take. */
 
 export default function EventsTab() {
   const shaped = shape.value;

@@ -2,6 +2,7 @@
 
 import { type Row, STATES } from "../fleet/row";
 import { isWrong } from "../shell/unhealthy";
+import { dateOf } from "../units";
 
 /** The gravest state first, and in it what began last. */
 export function openNow(rows: readonly Row[]): Row[] {
@@ -13,6 +14,5 @@ export function openNow(rows: readonly Row[]): Row[] {
 
 /** Since when, in milliseconds; 0 where nobody said. */
 export function sinceMs(row: Row): number {
-  const at = row.since ? Date.parse(row.since) : Number.NaN;
-  return Number.isFinite(at) ? at : 0;
+  return dateOf(row.since) ?? 0;
 }

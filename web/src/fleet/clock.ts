@@ -1,6 +1,7 @@
 /** The server's clock: ages on the page never depend on what the browser's clock says. */
 
 import { signal } from "@preact/signals";
+import { dateOf } from "../units";
 
 const TICK_MS = 1000;
 /** Ages are told in whole seconds. */
@@ -37,8 +38,8 @@ export function serverNow(): number | null {
  * that ages do not jump to and fro.
  */
 export function learn(said: string | null | undefined): void {
-  const server = said ? Date.parse(said) : Number.NaN;
-  if (!Number.isFinite(server)) return;
+  const server = dateOf(said);
+  if (server === null) return;
   const heard = server - performance.now();
   const late = anchor !== null && heard < anchor.offset && anchor.offset - heard < SLACK_MS;
   anchor = { offset: late ? (anchor?.offset ?? heard) : heard, wall: wallOffset() };

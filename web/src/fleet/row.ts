@@ -1,6 +1,7 @@
 /** One node as the page holds it. */
 
 import type { NodeState, NodeSummary, Profile, Pulse } from "../api/types";
+import { dateOf } from "../units";
 
 export const STATES = [
   "Offline",
@@ -31,14 +32,13 @@ export interface Row {
 
 /** Take a row over from the API; what is missing is unknown. */
 export function rowOf(summary: NodeSummary): Row {
-  const seen = summary.lastHeartbeat ? Date.parse(summary.lastHeartbeat) : Number.NaN;
   return {
     id: summary.id,
     state: summary.state,
     reason: summary.reason ?? null,
     message: summary.message ?? null,
     since: summary.since ?? null,
-    seenMs: Number.isFinite(seen) ? seen : null,
+    seenMs: dateOf(summary.lastHeartbeat),
     headscaleId: summary.headscaleId ?? null,
     labels: summary.labels ?? {},
     profile: summary.profile ?? { name: summary.id },

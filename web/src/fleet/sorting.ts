@@ -1,5 +1,6 @@
 /** By what nodes are sorted. */
 
+import { dateOf } from "../units";
 import { busyOf, gpuCount } from "./gpus";
 import { type Row, STATES } from "./row";
 import { compareVersions } from "./version";
@@ -41,7 +42,7 @@ const VALUES: Readonly<Record<string, (row: Row) => Value>> = {
   state: (row) => `${rankOf(row.state)}${nameOf(row)}`,
   name: nameOf,
   id: (row) => row.id,
-  since: (row) => numeric(row.since === null ? null : Date.parse(row.since)),
+  since: (row) => dateOf(row.since),
   gpus: gpuCount,
   vram: (row) => numeric(row.profile.vramBytes),
   memory: (row) => numeric(row.profile.memoryBytes),

@@ -16,14 +16,14 @@ const SLACK = 1.1;
 /** Heartbeats are a little late now and then. */
 
 const LAG_SECONDS = 15;
-/** Ingest is looked at each 5 s; from here on it is behind. */
+/** Longer than ingest is ever behind when it is well: it says so each second, and is looked at each 5 s. */
 
 const WORD_MS = 40_000;
 /** Silence of the server from which on it proves nothing about nodes; it speaks each 15 s. */
 
 /** Whether heartbeats are not counted at this moment: silence is nobody's fault then. */
 export function behind(state: Feed): boolean {
-  return state.stale || (state.lag !== null && state.lag > LAG_SECONDS);
+  return state.stale || (state.lag !== null && state.lag >= LAG_SECONDS);
 }
 
 /**

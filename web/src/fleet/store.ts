@@ -2,6 +2,7 @@
 
 import { batch, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { FleetEvent, NodeState, NodeSummary, Profile, Pulse } from "../api/types";
+import { dateOf } from "../units";
 import { type Row, rowOf } from "./row";
 
 /** What a stream says of one node: what is left out stays, but for `reason`, which goes with `state`. */
@@ -152,12 +153,11 @@ function unheard(id: string): Row {
 }
 
 function after(before: Row, delta: NodeDelta): Row {
-  const seen = delta.seen ? Date.parse(delta.seen) : Number.NaN;
   return {
     ...before,
     ...wordsAfter(before, delta),
     since: delta.since ?? before.since,
-    seenMs: Number.isFinite(seen) ? seen : before.seenMs,
+    seenMs: dateOf(delta.seen) ?? before.seenMs,
     profile: delta.profile ?? before.profile,
     pulse: delta.pulse ?? before.pulse,
   };

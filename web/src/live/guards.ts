@@ -1,5 +1,7 @@
 /** Looks at single values from outside: what is not of its kind is null, as if nobody had said it. */
 
+import { dateOf } from "../units";
+
 export type Raw = Readonly<Record<string, unknown>>;
 
 export const TEXT_MAX = 1024;
@@ -25,7 +27,7 @@ export function text(value: unknown, most: number = TEXT_MAX): string | null {
 /** A moment that a calendar has, as it was said. */
 export function momentText(value: unknown): string | null {
   if (typeof value !== "string" || value.length > MOMENT_MAX) return null;
-  return Number.isFinite(Date.parse(value)) ? value : null;
+  return dateOf(value) === null ? null : value;
 }
 
 /** A number that is not negative. */

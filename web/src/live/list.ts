@@ -2,6 +2,7 @@
 
 import { ApiError, ask } from "../api/http";
 import type { NodeSummary } from "../api/types";
+import { dateOf } from "../units";
 import { readRows } from "./messages";
 import { positionOf } from "./position";
 
@@ -60,12 +61,11 @@ function rowsOf(value: unknown): NodeSummary[] {
 }
 
 function besideOf(headers: Headers): Beside {
-  const asOf = Date.parse(headers.get("X-Citadel-As-Of") ?? "");
   const lag = Number.parseFloat(headers.get("X-Citadel-Ingest-Lag") ?? "");
   return {
     position: positionOf(headers.get("X-Citadel-Position")),
     time: headers.get("X-Citadel-Time") || headers.get("Date"),
-    asOfMs: Number.isFinite(asOf) ? asOf : null,
+    asOfMs: dateOf(headers.get("X-Citadel-As-Of")),
     lag: Number.isFinite(lag) && lag >= 0 ? lag : null,
     etag: headers.get("ETag"),
   };

@@ -3,6 +3,7 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { FleetEvent, NodeState, NodeSummary } from "../api/types";
 import type { NodeDelta } from "../fleet/store";
+import { dateOf } from "../units";
 import { given, isObject, momentText, nonNegative, text, unsigned } from "./guards";
 import { profileOf, pulseOf } from "./readings";
 
@@ -107,12 +108,11 @@ export function readEvent(value: unknown): FleetEvent | null {
 export function readTime(value: unknown): TimeWord | null {
   const now = isObject(value) ? momentText(value.now) : null;
   if (now === null || !isObject(value)) return refuse();
-  const asOf = momentText(value.asOf);
   return {
     now,
     stale: value.stale === true,
     reason: text(value.reason),
-    asOfMs: asOf === null ? null : Date.parse(asOf),
+    asOfMs: dateOf(momentText(value.asOf)),
     lag: nonNegative(value.lag),
   };
 }

@@ -1,5 +1,6 @@
 /** The Models tab: the nodes' table turned round. */
 
+import { DEADLINE_SECONDS } from "../api/http";
 import "../parts/table.css";
 import "./models.css";
 import { useMemo, useRef, useState } from "preact/hooks";
@@ -15,8 +16,6 @@ import { found, type ModelRow, modelRows, wordsOf } from "./rows";
 
 const SHOWN = 200;
 /** Rows at first; more at a click. */
-
-const DEADLINE_SECONDS = 15;
 
 export default function ModelsTab() {
   const data = useModels();

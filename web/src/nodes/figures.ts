@@ -94,11 +94,6 @@ export function ratioOf(row: Row, column: Column): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-/** Of a column the figure as people read it. */
-export function memoryText(row: Row): string {
-  return percent(ratioOf(row, "memory"));
-}
-
 /** In the tooltip of the memory: how much that is. */
 export function memoryTitle(row: Row): string {
   const total = row.profile.memoryBytes ?? null;

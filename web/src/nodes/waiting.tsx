@@ -2,13 +2,11 @@
 
 import "./waiting.css";
 import { useState } from "preact/hooks";
+import { DEADLINE_SECONDS } from "../api/http";
 import { retryNow } from "../live/connection";
 import { link } from "../live/link";
 import { Notice, Spinner } from "../parts";
 import { nodesText as words } from "../text/nodes";
-
-const PATIENCE_S = 15;
-/** As long as a question to the API may take. */
 
 const SHADOWS = Array.from({ length: 8 }, (_, index) => index);
 
@@ -21,7 +19,7 @@ export function Waiting() {
     <div class="waiting" data-testid="connecting">
       {why === null ? (
         <p class="waiting-line">
-          {words.connecting} <Spinner since={since} deadlineSeconds={PATIENCE_S} />
+          {words.connecting} <Spinner since={since} deadlineSeconds={DEADLINE_SECONDS} />
         </p>
       ) : (
         <Notice

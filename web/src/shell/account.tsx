@@ -5,6 +5,7 @@ import type { ApiError } from "../api/http";
 import { endSession, session, signOut } from "../fleet/session";
 import { Said } from "../parts";
 import { account } from "../text/account";
+import { dateOf } from "../units";
 
 export default function Account({ name }: { name: string }) {
   const who = session.value;
@@ -53,7 +54,7 @@ function Fact({ name, value }: { name: string; value: string }) {
 
 /** A date and hour without seconds; what is none is shown as it came. */
 function dateText(stamp: string): string {
-  const at = Date.parse(stamp);
-  if (!Number.isFinite(at)) return stamp;
+  const at = dateOf(stamp);
+  if (at === null) return stamp;
   return new Date(at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }

@@ -2,14 +2,12 @@
 
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { DEADLINE_SECONDS } from "../api/http";
 import { Notice, Spinner } from "../parts";
 import { shell } from "../text/shell";
 
 const QUIET_MS = 300;
 /** What loads at once flashes no wheel. */
-
-const DEADLINE_SECONDS = 15;
-/** As for any other question to the API. */
 
 type Load<P> = () => Promise<{ default: ComponentType<P> }>;
 

@@ -1,11 +1,9 @@
 /** What the badge and the banners say of the connection. */
 
+import { behind } from "../fleet/staleness";
 import type { Feed, Link } from "../live/link";
 import { shell } from "../text/shell";
 import { span } from "../units";
-
-const LAG_SECONDS = 15;
-/** Longer than ingest is ever behind when it is well: it says so each second, and is looked at each 5 s. */
 
 /** The word on the badge; `stopwatch` is `performance.now()`. */
 export function linkText(link: Link, stopwatch: number): string {
@@ -35,7 +33,7 @@ export function downText(lastWordMs: number | null, nowMs: number): string {
 
 /** Say that what is shown may be old though the API answers; null: it is not. */
 export function ingestText(feed: Feed, nowMs: number): string | null {
-  if (!feed.stale && (feed.lag ?? 0) < LAG_SECONDS) return null;
+  if (!behind(feed)) return null;
   if (feed.asOfMs === null || nowMs === 0) return shell.ingestUnknown;
   return shell.ingest(span((nowMs - feed.asOfMs) / 1000), clockText(feed.asOfMs));
 }

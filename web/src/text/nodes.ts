@@ -122,5 +122,3 @@ export const nodesText = {
   lostHint: "The page goes on trying.",
   retry: "Try now",
 };
-
-export type NodesText = typeof nodesText;

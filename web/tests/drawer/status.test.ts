@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { toneOf } from "../../src/drawer/servicestatus";
-import { dateOf, ratio, readStatus, share } from "../../src/drawer/status";
+import { ratio, readStatus, share } from "../../src/drawer/status";
+import { dateOf } from "../../src/units";
 
 const ENVELOPE = {
   version: "1.0",
