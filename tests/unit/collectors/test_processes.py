@@ -241,7 +241,12 @@ def test_nothing_is_remembered_of_what_is_not_asked_for(root: Path, source: Proc
 
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    # It says when it runs: in the midst of its exec the kernel tells an empty command line.
+    program = [sys.executable, "-c", "print(flush=True);input()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         yield process
         process.kill()
 
